@@ -1,0 +1,112 @@
+import { createHash } from "node:crypto";
+import { InvalidValueError } from "./invalid-value-error.ts";
+
+/** One Redis user as `users.acl` declares it. */
+export interface AclUser {
+  readonly name: string;
+  /** Passwords in clear; only their SHA-256 is written. Two at a time let a password be replaced without a gap. */
+  readonly passwords: readonly string[];
+  /** ACL rules in Redis's own syntax. A user starts from nothing: no command, no key, no channel. */
+  readonly rules: readonly string[];
+}
+
+/** A rule of a system user, and why it is needed. */
+export interface ReasonedRule {
+  readonly rule: string;
+  readonly why: string;
+}
+
+/** Names of the users that this toolkit itself logs in as. */
+export type SystemUserName = "replica-user" | "provisioner" | "proxy";
+
+/** Rules of the user that people and applications log in as: everything, as far as the proxy's roles let them. */
+export const fullAccessRules: readonly string[] = ["allcommands", "allkeys", "allchannels"];
+
+/** Least privilege for each system user: a rule stands here only with the reason it is needed for. */
+export const systemUserRules: Readonly<Record<SystemUserName, readonly ReasonedRule[]>> = {
+  "replica-user": [
+    { rule: "+psync", why: "a replica asks its master for the data stream" },
+    { rule: "+replconf", why: "a replica tells its port and capabilities, and acknowledges its offset" },
+    { rule: "+ping", why: "a replica checks the link before the handshake" },
+  ],
+  provisioner: [
+    { rule: "+ping", why: "readiness of a node before it joins" },
+    { rule: "+info", why: "redis-cli --cluster create refuses nodes that hold keys; replication state after forming" },
+    { rule: "+dbsize", why: "no node with data is ever reset" },
+    { rule: "+cluster|info", why: "cluster_state, and whether a node is still alone" },
+    { rule: "+cluster|nodes", why: "members, roles and slots: planning and drift" },
+    { rule: "+cluster|myid", why: "the node ids in the stack's outputs" },
+    { rule: "+cluster|addslots", why: "redis-cli --cluster create gives each master its slots" },
+    { rule: "+cluster|set-config-epoch", why: "redis-cli --cluster create gives each node an epoch of its own" },
+    { rule: "+cluster|meet", why: "nodes are introduced to each other, at creation and after the loss of a node" },
+    { rule: "+cluster|replicate", why: "replicas are assigned, at creation and after the loss of a node" },
+    { rule: "+cluster|forget", why: "the former id of a node that lost its data is removed" },
+    { rule: "+cluster|reset", why: "an interrupted creation without data is started over" },
+  ],
+  proxy: [
+    { rule: "+ping", why: "liveness of a connection" },
+    { rule: "+command", why: "the server's own command table, with its subcommands" },
+    { rule: "+cluster|slots", why: "topology" },
+    { rule: "+cluster|shards", why: "topology, with replicas' health" },
+    { rule: "+cluster|nodes", why: "topology as each node sees it, to find the majority's view" },
+    { rule: "+cluster|info", why: "cluster_state for the readiness endpoint" },
+    { rule: "+cluster|myid", why: "a connection reached the node it was meant for" },
+  ],
+};
+
+/** First Redis version that restricts channels; before, a channel rule is a syntax error and every channel is open. */
+const channelRulesSince = [6, 2] as const;
+
+const userName = /^[!-~]+$/;
+const ruleText = /^[!-~]+$/;
+
+/** A system user with its least privilege. */
+export function systemUser(name: SystemUserName, password: string): AclUser {
+  return { name, passwords: [password], rules: systemUserRules[name].map(({ rule }) => rule) };
+}
+
+/** SHA-256 of a password in the lower-case hex that ACL's `#` rule takes. */
+export function hashAclPassword(password: string): string {
+  return createHash("sha256").update(password).digest("hex");
+}
+
+/**
+ * The text of `users.acl`: the given users in the given order, then the user `default`, switched off.
+ * @param redisVersion of the server that will read it, `[major, minor]`; older than 6.2 has no channel rules. Default: current.
+ * @throws {InvalidValueError} a name twice, a name or rule that cannot stand in the file, a user without password
+ */
+export function renderUsersAcl(users: readonly AclUser[], redisVersion: readonly [number, number] = [7, 0]): string {
+  const seen = new Set<string>();
+  const lines = users.map((user) => {
+    checkUser(user, seen);
+    const hashes = user.passwords.map((password) => `#${hashAclPassword(password)}`);
+    const rules = user.rules.filter((rule) => !isChannelRule(rule) || knowsChannelRules(redisVersion));
+    return ["user", user.name, "on", ...hashes, ...rules].join(" ");
+  });
+  return [...lines, "user default off", ""].join("\n");
+}
+
+function checkUser(user: AclUser, seen: Set<string>): void {
+  const property = `users.${JSON.stringify(user.name).slice(1, -1)}`;
+  if (!userName.test(user.name)) throw new InvalidValueError(property, "not a Redis user name; expected printable ASCII without spaces");
+  if (user.name === "default") throw new InvalidValueError(property, "is switched off always, so that nobody gets in without a name");
+  if (seen.has(user.name)) throw new InvalidValueError(property, "is declared twice");
+  seen.add(user.name);
+  if (user.passwords.length === 0 || user.passwords.some((password) => password === "")) {
+    throw new InvalidValueError(property, "has no password; expected at least one");
+  }
+  for (const rule of user.rules) {
+    if (!ruleText.test(rule)) throw new InvalidValueError(property, `${JSON.stringify(rule)} is not one ACL rule`);
+    if (/^([<>#!]|nopass$|resetpass$|reset$|on$|off$)/.test(rule)) {
+      throw new InvalidValueError(property, "rules cannot set passwords or switch the user; only commands, keys and channels");
+    }
+  }
+}
+
+function isChannelRule(rule: string): boolean {
+  return rule.startsWith("&") || rule === "allchannels" || rule === "resetchannels";
+}
+
+function knowsChannelRules([major, minor]: readonly [number, number]): boolean {
+  return major > channelRulesSince[0] || (major === channelRulesSince[0] && minor >= channelRulesSince[1]);
+}
