@@ -46,7 +46,7 @@ export const systemUserRules: Readonly<Record<SystemUserName, readonly ReasonedR
   proxy: [
     { rule: "+ping", why: "liveness of a connection" },
     { rule: "+command", why: "the server's own command table, with its subcommands" },
-    { rule: "+cluster|slots", why: "topology" },
+    { rule: "+cluster|slots", why: "topology: which node owns which slots" },
     { rule: "+cluster|shards", why: "topology, with replicas' health" },
     { rule: "+cluster|nodes", why: "topology as each node sees it, to find the majority's view" },
     { rule: "+cluster|info", why: "cluster_state for the readiness endpoint" },

@@ -1,0 +1,170 @@
+import type { NodeAddress } from "./cluster-plan.ts";
+import { nodeName } from "./cluster-plan.ts";
+
+/** Hash slots of every Redis Cluster (Redis Cluster specification, "Key distribution model"). */
+export const slotCount = 16_384;
+
+/** One line of a node's `CLUSTER NODES`: what that node believes about a member. */
+export interface MemberView {
+  readonly id: string;
+  /** `IP:port`; empty where it is lost (`noaddr`), as of a node whose address answers under another id now. */
+  readonly address: string;
+  readonly isMaster: boolean;
+  /** Id of its master; undefined for a master. */
+  readonly masterId: string | undefined;
+  /** FAIL: agreed by the majority, not just suspected. */
+  readonly failed: boolean;
+  /** Still shaking hands: it will either join or vanish by itself. */
+  readonly handshaking: boolean;
+  /** Number of slots it owns. */
+  readonly slots: number;
+}
+
+/** What one declared node says about itself and the others. */
+export interface NodeView {
+  readonly node: NodeAddress;
+  readonly id: string;
+  /** Keys in its data set. */
+  readonly keys: number;
+  /** `cluster_state:ok` */
+  readonly clusterOk: boolean;
+  /** All members it knows, itself among them. */
+  readonly members: readonly MemberView[];
+}
+
+/** A node that replaces a former one: it is empty and alone, and takes over the former one's address. */
+export interface Replacement {
+  readonly node: NodeAddress;
+  readonly id: string;
+  /** Master it is to replicate. */
+  readonly masterId: string;
+}
+
+/** What must happen next to get from what is to what is declared. */
+export type FormationPlan =
+  | { readonly kind: "adopt" }
+  /** All nodes are alone and empty. */
+  | { readonly kind: "create" }
+  /** An interrupted creation: all members are ours and there is no key anywhere. */
+  | { readonly kind: "start-over" }
+  /** Nodes that lost their data directory are introduced again, and their former ids forgotten. */
+  | { readonly kind: "replace"; readonly introduce: readonly NodeAddress[]; readonly replicate: readonly Replacement[]; readonly forget: readonly string[] }
+  /**
+   * The cluster may be changing by itself (failover, handshake): look again.
+   * If it lasts: start over where there is no key anywhere, else give up.
+   */
+  | { readonly kind: "wait"; readonly reason: string; readonly ifItLasts: "start-over" | "give-up" }
+  /** Going on could destroy data or touch what is not ours. */
+  | { readonly kind: "refuse"; readonly reason: string };
+
+/**
+ * Decides how to get from what the declared nodes say to the declared cluster. Pure: one look, one step; the caller looks again.
+ * @param views one for every declared node; all of them answered
+ * @param masters declared number of masters
+ */
+export function planFormation(views: readonly NodeView[], masters: number): FormationPlan {
+  const foreign = describeForeign(views);
+  if (foreign !== undefined) return { kind: "refuse", reason: foreign };
+  const keys = views.reduce((sum, view) => sum + view.keys, 0);
+  const joined = views.filter((view) => !isAlone(view));
+  const alone = views.filter(isAlone);
+  if (joined.length === 0) return planFirstCreation(views, keys);
+  const claiming = alone.filter((view) => view.keys > 0 || ownSlots(view) > 0);
+  if (claiming.length > 0) return startOverOr(keys, `${names(claiming)} holds keys or slots, but is not in the cluster of ${names(joined)}`);
+  const cluster = largestView(joined);
+  const unsettled = describeUnsettled(views, joined, cluster);
+  if (unsettled !== undefined) return wait(keys, unsettled);
+  const lost = formerMembers(views);
+  return lost.length > 0 || alone.length > 0 ? planReplacement(views, cluster, alone, lost, keys) : planRoles(views, cluster, masters, keys);
+}
+
+/** Members whose address is not declared: a foreign cluster, or one that has more nodes than declared. */
+function describeForeign(views: readonly NodeView[]): string | undefined {
+  const declared = new Set(views.map((view) => nodeName(view.node)));
+  for (const view of views) {
+    const stranger = view.members.find((member) => !member.handshaking && member.address !== "" && !declared.has(member.address));
+    if (stranger !== undefined) return `${nodeName(view.node)} is a member of a cluster with ${stranger.address || stranger.id}, which is not declared`;
+  }
+  return undefined;
+}
+
+function planFirstCreation(views: readonly NodeView[], keys: number): FormationPlan {
+  if (keys > 0) return { kind: "refuse", reason: `${names(views.filter((view) => view.keys > 0))} already holds keys but is in no cluster; empty it, or declare another node` };
+  return views.some((view) => ownSlots(view) > 0) ? { kind: "start-over" } : { kind: "create" };
+}
+
+/** Why the cluster's members do not agree yet; undefined once they do. */
+function describeUnsettled(views: readonly NodeView[], joined: readonly NodeView[], cluster: NodeView): string | undefined {
+  if (views.some((view) => view.members.some((member) => member.handshaking))) return "members are still shaking hands";
+  const known = new Set(cluster.members.map((member) => member.id));
+  const outside = joined.filter((view) => !known.has(view.id));
+  if (outside.length > 0) return `${nodeName(cluster.node)} does not know ${names(outside)} yet`;
+  const assigned = cluster.members.reduce((sum, member) => sum + member.slots, 0);
+  return assigned === slotCount ? undefined : `${slotCount - assigned} slots belong to no master`;
+}
+
+function wait(keys: number, reason: string): FormationPlan {
+  return { kind: "wait", reason, ifItLasts: keys === 0 ? "start-over" : "give-up" };
+}
+
+function startOverOr(keys: number, reason: string): FormationPlan {
+  return keys === 0 ? { kind: "start-over" } : { kind: "refuse", reason };
+}
+
+function planReplacement(views: readonly NodeView[], cluster: NodeView, alone: readonly NodeView[], lost: readonly MemberView[], keys: number): FormationPlan {
+  const owner = lost.find((member) => member.slots > 0);
+  if (owner !== undefined) return wait(keys, `the former member ${owner.id} is gone, and no replica has taken over its ${owner.slots} slots yet`);
+  if (alone.length > 0) return { kind: "replace", introduce: alone.map((view) => view.node), replicate: [], forget: lost.map((member) => member.id) };
+  return { kind: "replace", introduce: [], replicate: missingReplicas(views, cluster), forget: lost.map((member) => member.id) };
+}
+
+function planRoles(views: readonly NodeView[], cluster: NodeView, masters: number, keys: number): FormationPlan {
+  const owners = cluster.members.filter((member) => member.slots > 0);
+  if (owners.length !== masters) return startOverOr(keys, `the slots are spread over ${owners.length} masters; ${masters} are declared`);
+  const replicate = missingReplicas(views, cluster);
+  if (replicate.length > 0) return { kind: "replace", introduce: [], replicate, forget: [] };
+  const unwell = views.find((view) => !view.clusterOk);
+  if (unwell !== undefined) return wait(keys, `${nodeName(unwell.node)} does not report cluster_state:ok`);
+  return { kind: "adopt" };
+}
+
+/** Masters without slots become replicas of the slot owners that have the fewest. */
+function missingReplicas(views: readonly NodeView[], cluster: NodeView): Replacement[] {
+  const living = new Set(views.map((view) => view.id));
+  const members = cluster.members.filter((member) => living.has(member.id));
+  const counts = new Map(members.filter((member) => member.slots > 0).map((member) => [member.id, 0]));
+  for (const { masterId } of members) {
+    if (masterId !== undefined && counts.has(masterId)) counts.set(masterId, counts.get(masterId)! + 1);
+  }
+  return members
+    .filter((member) => member.isMaster && member.slots === 0)
+    .map((member) => {
+      const [masterId, count] = [...counts].reduce((least, next) => (next[1] < least[1] ? next : least));
+      counts.set(masterId, count + 1);
+      return { node: views.find((view) => view.id === member.id)!.node, id: member.id, masterId };
+    });
+}
+
+/** Members under an id that no declared node has any more: nodes that lost their data directory, as the others remember them. */
+function formerMembers(views: readonly NodeView[]): MemberView[] {
+  const living = new Set(views.map((view) => view.id));
+  const former = views.flatMap((view) => view.members).filter((member) => !living.has(member.id));
+  return [...new Map(former.map((member) => [member.id, member])).values()];
+}
+
+/** The view with the most members: nodes that gossip has not reached yet know fewer. */
+function largestView(views: readonly NodeView[]): NodeView {
+  return views.reduce((largest, view) => (view.members.length > largest.members.length ? view : largest));
+}
+
+function isAlone(view: NodeView): boolean {
+  return view.members.length <= 1;
+}
+
+function ownSlots(view: NodeView): number {
+  return view.members.find((member) => member.id === view.id)?.slots ?? 0;
+}
+
+function names(views: readonly NodeView[]): string {
+  return views.map((view) => nodeName(view.node)).join(", ");
+}

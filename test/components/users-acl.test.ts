@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { InvalidValueError } from "../../components/invalid-value-error.ts";
+import { fullAccessRules, hashAclPassword, renderUsersAcl, systemUser, systemUserRules } from "../../components/users-acl.ts";
+import type { AclUser } from "../../components/users-acl.ts";
+import { assertGolden } from "./support/golden.ts";
+
+const alice: AclUser = { name: "alice", passwords: ["alice-password"], rules: fullAccessRules };
+const users = [alice, systemUser("replica-user", "r"), systemUser("provisioner", "p"), systemUser("proxy", "x")];
+
+test("users.acl with the system users is the golden one", () => {
+  assertGolden("users.acl", renderUsersAcl(users));
+});
+
+test("before Redis 6.2 no channel rule is written", () => {
+  assert.equal(renderUsersAcl([alice], [6, 0]).split("\n")[0], `user alice on #${hashAclPassword("alice-password")} allcommands allkeys`);
+  assert.match(renderUsersAcl([alice], [6, 2]), /allkeys allchannels\n/);
+});
+
+test("the user default is switched off, whoever else is declared", () => {
+  assert.equal(renderUsersAcl([]), "user default off\n");
+  assert.throws(() => renderUsersAcl([{ ...alice, name: "default" }]), InvalidValueError);
+});
+
+test("two passwords of a user both stand in the file", () => {
+  const text = renderUsersAcl([{ ...alice, passwords: ["old", "new"] }]);
+  assert.ok(text.includes(`#${hashAclPassword("old")} #${hashAclPassword("new")}`));
+});
+
+test("a name twice, a name with a space or a line break, and a user without password are refused", () => {
+  assert.throws(() => renderUsersAcl([alice, alice]), /users\.alice: is declared twice/);
+  for (const name of ["a b", "a\nuser mallory", "", "ü"]) assert.throws(() => renderUsersAcl([{ ...alice, name }]), InvalidValueError);
+  for (const passwords of [[], [""]]) assert.throws(() => renderUsersAcl([{ ...alice, passwords }]), /has no password/);
+});
+
+test("a rule cannot set a password, switch the user or start another line", () => {
+  for (const rule of [">clear", "#" + "0".repeat(64), "nopass", "reset", "off", "on", "+get\nuser mallory on nopass", "+get +set", ""]) {
+    assert.throws(() => renderUsersAcl([{ ...alice, rules: [rule] }]), InvalidValueError, rule);
+  }
+});
+
+test("no password in clear ever stands in the text", () => {
+  fc.assert(
+    fc.property(fc.stringMatching(/^[0-9a-f]{64}$/), (password) => {
+      const text = renderUsersAcl([{ ...alice, passwords: [password] }]);
+      assert.ok(!text.includes(password));
+      assert.match(text, /^user alice on #[0-9a-f]{64} allcommands allkeys allchannels\nuser default off\n$/);
+    }),
+  );
+});
+
+test("no system user may touch a key, and every rule says why it is there", () => {
+  for (const rules of Object.values(systemUserRules)) {
+    for (const { rule, why } of rules) {
+      assert.match(rule, /^\+[a-z]+(\|[a-z-]+)?$/);
+      assert.ok(why.length > 10);
+    }
+  }
+});
