@@ -1,0 +1,253 @@
+import { ASTERISK, CR, DOLLAR, EMPTY, LF, MINUS, NINE, ZERO } from "./bytes.ts";
+import { encodeCommand } from "./encoder.ts";
+import { splitInline } from "./inline.ts";
+import { ProtocolError } from "./protocol-error.ts";
+
+/** What a request may be at most; all three are checked before memory is taken for what they announce. */
+export interface RequestLimits {
+  /** Bytes of one argument. */
+  readonly maxBulkBytes: number;
+  /** Arguments of one command, its name included. */
+  readonly maxArguments: number;
+  /** Bytes of an inline command. */
+  readonly maxInlineBytes: number;
+  /** True while the client has not logged in: breaches are then worded as Redis words them for such a client. */
+  readonly unauthenticated?: boolean;
+}
+
+/** One command as it lies in a buffer: a RESP array of bulk strings, and where its arguments are. */
+export interface Request {
+  /** The bytes the frame lies in. They are never written to again. */
+  readonly frame: Buffer;
+  /** The frame's first byte in `frame`. */
+  readonly start: number;
+  /** One past the frame's last byte in `frame`. */
+  readonly end: number;
+  /** Arguments, the command's name included; at least 1. */
+  readonly argc: number;
+  /** Argument i is `frame[start + offsets[2i] .. start + offsets[2i+1])`. Entries from `2 * argc` on are left-overs. */
+  readonly offsets: Int32Array;
+}
+
+/** No length header is longer than this: a sign and the digits of a 64-bit number. */
+const MAX_HEADER_BYTES = 21;
+const SPARE_BYTES = 65_536;
+const FIRST_OFFSETS = 32;
+
+/**
+ * Finds the commands in the bytes a client sends, whole or in any pieces. No sockets, no clock: `push` bytes, then call
+ * `next` until it says false. Where a frame lies inside one pushed chunk it is handed on without a copy.
+ *
+ * It takes a subset of what Redis takes (RESP specification, "Sending commands to a Redis server"), so the two never
+ * disagree about where a frame ends: header numbers must be canonical decimals, and every line and bulk string must end in CR LF.
+ */
+export class RequestParser implements Request {
+  frame: Buffer = EMPTY;
+  start = 0;
+  end = 0;
+  argc = 0;
+  offsets = new Int32Array(2 * FIRST_OFFSETS);
+
+  #limits: RequestLimits;
+  #buffer: Buffer = EMPTY;
+  /** Where the frame being parsed starts in #buffer, where parsing goes on, and where the valid bytes end. */
+  #frameStart = 0;
+  #cursor = 0;
+  #limit = 0;
+  /** Whether #buffer was made here, with room behind #limit, rather than pushed. */
+  #growable = false;
+  /** Arguments announced by the header of the frame being parsed; 0 while its header is not read. */
+  #expected = 0;
+  #found = 0;
+  /** Length of the bulk string whose header is read and whose bytes are awaited, else -1. */
+  #bulk = -1;
+
+  constructor(limits: RequestLimits) {
+    this.#limits = limits;
+  }
+
+  /** Changes the limits, from the next header on (a login widens them). */
+  set limits(limits: RequestLimits) {
+    this.#limits = limits;
+  }
+
+  /** Bytes received that belong to no frame handed on yet. */
+  get buffered(): number {
+    return this.#limit - this.#frameStart;
+  }
+
+  /** Takes the next bytes. `chunk` is kept, not copied, where it can be: its owner must not write to it again. */
+  push(chunk: Buffer): void {
+    const left = this.#limit - this.#frameStart;
+    if (left === 0) {
+      this.#buffer = chunk;
+      this.#frameStart = this.#cursor = 0;
+      this.#limit = chunk.length;
+      this.#growable = false;
+      return;
+    }
+    const room = this.#growable ? this.#buffer.length - this.#limit : 0;
+    if (room < chunk.length) this.#relocate(left, chunk.length);
+    chunk.copy(this.#buffer, this.#limit);
+    this.#limit += chunk.length;
+  }
+
+  /**
+   * Finds the next command; this object then describes it, until the next call.
+   *
+   * @returns false when more bytes are needed
+   * @throws ProtocolError where the bytes can be no command; the parser is then of no further use
+   */
+  next(): boolean {
+    for (;;) {
+      if (this.#expected === 0) {
+        if (this.#cursor >= this.#limit) return false;
+        if (this.#buffer[this.#cursor] !== ASTERISK) {
+          const found = this.#inline();
+          if (found === undefined) continue;
+          return found;
+        }
+        const count = this.#header(this.#limits.maxArguments, "multibulk");
+        if (count === INCOMPLETE) return false;
+        if (count <= 0) {
+          this.#frameStart = this.#cursor;
+          continue;
+        }
+        this.#expected = count;
+        this.#found = 0;
+        this.#bulk = -1;
+      }
+      return this.#arguments();
+    }
+  }
+
+  #arguments(): boolean {
+    const buffer = this.#buffer;
+    const limit = this.#limit;
+    const frameStart = this.#frameStart;
+    while (this.#found < this.#expected) {
+      if (this.#bulk < 0) {
+        if (this.#cursor >= limit) return false;
+        const byte = buffer[this.#cursor]!;
+        if (byte !== DOLLAR) throw new ProtocolError(`expected '$', got '${printable(byte)}'`);
+        const length = this.#header(this.#limits.maxBulkBytes, "bulk");
+        if (length === INCOMPLETE) return false;
+        this.#bulk = length;
+      }
+      const end = this.#cursor + this.#bulk;
+      if (end + 2 > limit) return false;
+      if (buffer[end] !== CR || buffer[end + 1] !== LF) throw new ProtocolError("expected CRLF after a bulk string");
+      const index = 2 * this.#found++;
+      if (index >= this.offsets.length) this.#moreOffsets();
+      this.offsets[index] = this.#cursor - frameStart;
+      this.offsets[index + 1] = end - frameStart;
+      this.#cursor = end + 2;
+      this.#bulk = -1;
+    }
+    this.frame = buffer;
+    this.start = frameStart;
+    this.end = this.#cursor;
+    this.argc = this.#found;
+    this.#frameStart = this.#cursor;
+    this.#expected = 0;
+    return true;
+  }
+
+  /** Reads `*<n>\r\n` or `$<n>\r\n` at the cursor and steps over it, or returns INCOMPLETE and stays. */
+  #header(max: number, what: "multibulk" | "bulk"): number {
+    const buffer = this.#buffer;
+    const limit = this.#limit;
+    let pos = this.#cursor + 1;
+    const negative = pos < limit && buffer[pos] === MINUS;
+    if (negative) pos++;
+    const first = pos;
+    let value = 0;
+    for (; pos < limit; pos++) {
+      const byte = buffer[pos]!;
+      if (byte === CR) break;
+      if (byte < ZERO || byte > NINE || pos - first >= MAX_HEADER_BYTES) throw new ProtocolError(`invalid ${what} length`);
+      value = value * 10 + (byte - ZERO);
+    }
+    if (pos + 1 >= limit) return INCOMPLETE;
+    const canonical = pos > first && (buffer[first] !== ZERO || (pos - first === 1 && !negative));
+    if (!canonical || buffer[pos + 1] !== LF) throw new ProtocolError(`invalid ${what} length`);
+    if (negative && what === "bulk") throw new ProtocolError("invalid bulk length");
+    if (!negative && value > max) {
+      throw new ProtocolError(`${this.#limits.unauthenticated === true ? "unauthenticated" : "invalid"} ${what} length`);
+    }
+    this.#cursor = pos + 2;
+    return negative ? -1 : value;
+  }
+
+  /** Reads an inline command: true found, false more bytes needed, undefined a blank line was stepped over. */
+  #inline(): boolean | undefined {
+    const start = this.#cursor;
+    const newline = this.#buffer.subarray(0, this.#limit).indexOf(LF, start);
+    const length = (newline < 0 ? this.#limit : newline) - start;
+    if (length > this.#limits.maxInlineBytes) throw new ProtocolError("too big inline request");
+    if (newline < 0) return false;
+    const lineEnd = newline > start && this.#buffer[newline - 1] === CR ? newline - 1 : newline;
+    const parts = splitInline(this.#buffer.subarray(start, lineEnd));
+    if (parts === undefined) throw new ProtocolError("unbalanced quotes in request");
+    this.#frameStart = this.#cursor = newline + 1;
+    if (parts.length === 0) return undefined;
+    this.frame = encodeCommand(parts);
+    this.start = 0;
+    this.end = this.frame.length;
+    this.argc = parts.length;
+    while (2 * parts.length > this.offsets.length) this.#moreOffsets();
+    let pos = headerBytes(parts.length);
+    parts.forEach((part, i) => {
+      pos += headerBytes(part.length);
+      this.offsets[2 * i] = pos;
+      this.offsets[2 * i + 1] = pos += part.length;
+      pos += 2;
+    });
+    return true;
+  }
+
+  #moreOffsets(): void {
+    const more = new Int32Array(2 * this.offsets.length);
+    more.set(this.offsets);
+    this.offsets = more;
+  }
+
+  /** Moves the frame that is not complete to a larger buffer: at most twice what was received, whatever was announced. */
+  #relocate(left: number, incoming: number): void {
+    const received = left + incoming;
+    const announced = this.#bulk < 0 ? 0 : this.#cursor + this.#bulk - this.#frameStart;
+    const larger = Buffer.allocUnsafeSlow(Math.max(received, Math.min(2 * received, announced)) + SPARE_BYTES);
+    this.#buffer.copy(larger, 0, this.#frameStart, this.#limit);
+    this.#buffer = larger;
+    this.#growable = true;
+    this.#cursor -= this.#frameStart;
+    this.#frameStart = 0;
+    this.#limit = left;
+  }
+}
+
+const INCOMPLETE = -2;
+
+function headerBytes(length: number): number {
+  return String(length).length + 3;
+}
+
+function printable(byte: number): string {
+  return byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "?";
+}
+
+/** Where the frame at `start` ends. Only for a frame that a RequestParser has found whole. */
+export function frameEnd(buffer: Buffer, start: number): number {
+  let [pos, count] = number(buffer, start + 1);
+  while (count-- > 0) {
+    const [data, length] = number(buffer, pos + 1);
+    pos = data + length + 2;
+  }
+  return pos;
+}
+
+function number(buffer: Buffer, pos: number): [next: number, value: number] {
+  let value = 0;
+  while (buffer[pos] !== CR) value = value * 10 + (buffer[pos++]! - ZERO);
+  return [pos + 2, value];
+}

@@ -1,0 +1,43 @@
+import type { Request } from "../resp/request-parser.ts";
+import { argument } from "./keys.ts";
+import type { Plan } from "./plan.ts";
+import { refusal } from "./plan.ts";
+import type { Profile } from "./profile.ts";
+
+/** A standalone server's plans: those of a cluster, and one more. */
+export type StandalonePlan =
+  | Plan
+  /** The command leaves state in its connection: from here on the session has one of its own. */
+  | { readonly kind: "own" };
+
+/** Commands whose effect stays with the connection: transactions, the selected database, and the connection's own settings. */
+const STATEFUL = new Set(["multi", "watch", "select", "client", "readonly", "readwrite", "script|debug"]);
+
+/** Commands that may keep their connection waiting (the flag `blocking` of the COMMAND reply, Redis 6.0 to 8). */
+const WAITING = new Set(
+  "blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop xread xreadgroup wait waitaof".split(" "),
+);
+
+/**
+ * Commands whose replies are no replies: a stream of commands (MONITOR), a replication stream, or a protocol other than
+ * RESP2 (HELLO, refused in the guide's system too).
+ */
+const NOT_OFFERED = new Set(["hello", "monitor", "sync", "psync", "replconf", "client|reply", "client|tracking"]);
+
+/**
+ * Standalone mode: one server answers everything, so no keys are read; only what concerns the session or its connection
+ * is told apart.
+ *
+ * @param own whether the session already has a connection of its own
+ */
+export function planStandalone(request: Request, profile: Profile, own: boolean): StandalonePlan {
+  const name = argument(request, 0).toString("latin1").toLowerCase();
+  const sub = request.argc > 1 ? `${name}|${argument(request, 1).toString("latin1").toLowerCase()}` : name;
+  if (name === "auth") return { kind: "authenticate" };
+  if (name === "quit" || name === "reset") return { kind: name };
+  if (NOT_OFFERED.has(name) || NOT_OFFERED.has(sub)) return refusal(profile);
+  if (["subscribe", "psubscribe", "ssubscribe"].includes(name) && request.argc > 1) return { kind: "subscribe" };
+  if (!own && (STATEFUL.has(name) || STATEFUL.has(sub))) return { kind: "own" };
+  if (!own && WAITING.has(name)) return { kind: "wait", slot: undefined };
+  return { kind: "forward", slot: undefined, readonly: false };
+}
