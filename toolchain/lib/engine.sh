@@ -1,0 +1,92 @@
+# Which Pulumi runs, and in what environment. Sourced by setup.sh and by the launcher; $root is the checkout.
+
+# The plugins that the stacks need, as pinned in package.json (name and version).
+required_plugins=("tls 5.6.1" "command 1.2.1")
+
+# Where the user's own Pulumi keeps its plugins and its login.
+user_pulumi_home() {
+  printf '%s\n' "${REDIS_ACCESS_USER_PULUMI_HOME:-${PULUMI_HOME:-$HOME/.pulumi}}"
+}
+
+# The first `pulumi` on PATH that is neither the launcher nor the engine that set-up built; fails if there is none.
+installed_pulumi() {
+  local candidate real
+  while IFS= read -r candidate; do
+    real=$(readlink -f -- "$candidate")
+    case $real in
+      */toolchain/launcher/pulumi | */.pulumi/bin/pulumi) ;;
+      *) printf '%s\n' "$candidate"; return 0 ;;
+    esac
+  done < <(type -aP pulumi)
+  return 1
+}
+
+# Whether this `pulumi` finds the Node language host: on PATH, or beside itself.
+finds_language_host() {
+  type -P pulumi-language-nodejs >/dev/null || [[ -x $(dirname -- "$(readlink -f -- "$1")")/pulumi-language-nodejs ]]
+}
+
+# Whether every required resource plugin is on PATH or among the user's installed plugins.
+finds_resource_plugins() {
+  local plugin name version
+  for plugin in "${required_plugins[@]}"; do
+    read -r name version <<<"$plugin"
+    type -P "pulumi-resource-$name" >/dev/null || [[ -d $(user_pulumi_home)/plugins/resource-$name-v$version ]] || return 1
+  done
+}
+
+# Prints the installed Pulumi if it is complete; fails otherwise, and then the bridge is used.
+official_pulumi() {
+  local pulumi
+  pulumi=$(installed_pulumi) && finds_language_host "$pulumi" && finds_resource_plugins && printf '%s\n' "$pulumi"
+}
+
+# Puts the checkout's Node 24 before any other `node`: language hosts and plugins take the first one on PATH.
+use_project_node() {
+  export PATH="$root/node_modules/.bin:$PATH"
+}
+
+# Whether the user's own Pulumi is logged in to a backend.
+logged_in() {
+  [[ -n ${PULUMI_ACCESS_TOKEN-} ]] && return 0
+  local credentials="${PULUMI_CREDENTIALS_PATH:-$(user_pulumi_home)}/credentials.json"
+  [[ -f $credentials ]] && grep -Eq '"current"[[:space:]]*:[[:space:]]*"[^"]+"' "$credentials"
+}
+
+# The bridge keeps its plugins in the checkout; the login stays where the user's own Pulumi has it.
+use_project_home() {
+  local user_home
+  user_home=$(user_pulumi_home)
+  if [[ -z ${PULUMI_CREDENTIALS_PATH-} ]] && { logged_in || [[ $1 == login || $1 == logout ]]; }; then
+    export PULUMI_CREDENTIALS_PATH=$user_home
+  fi
+  export REDIS_ACCESS_USER_PULUMI_HOME=$user_home
+  export PULUMI_HOME=$root/.pulumi/home
+  # Nothing here may wait for a network that is not there.
+  export PULUMI_SKIP_UPDATE_CHECK=true PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true
+}
+
+# State goes to the checkout's .pulumi directory unless the user has said or shown otherwise. It is encrypted with a
+# generated passphrase, unless the user has one.
+use_project_backend() {
+  local command=$1
+  [[ -n ${PULUMI_BACKEND_URL-} || $command == login || $command == logout ]] && return 0
+  logged_in && return 0
+  grep -Eq '^backend:' "$root/Pulumi.yaml" 2>/dev/null && return 0
+  export PULUMI_BACKEND_URL="file://$root"
+  if [[ -z ${PULUMI_CONFIG_PASSPHRASE+set} && -z ${PULUMI_CONFIG_PASSPHRASE_FILE+set} ]]; then
+    make_passphrase
+    export PULUMI_CONFIG_PASSPHRASE_FILE="$root/.pulumi/passphrase"
+  fi
+}
+
+# Makes the passphrase file once: linked into place, so that two commands at a time agree on one.
+make_passphrase() {
+  local file=$root/.pulumi/passphrase temporary
+  [[ -s $file ]] && return 0
+  mkdir -p "$root/.pulumi"
+  temporary=$(mktemp "$root/.pulumi/passphrase.XXXXXX") # mktemp's mode is 0600
+  head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$temporary"
+  ln "$temporary" "$file" 2>/dev/null || true
+  rm -f "$temporary"
+}
