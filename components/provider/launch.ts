@@ -1,0 +1,109 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { constants } from "node:fs";
+import { chmod, open } from "node:fs/promises";
+import { findRecorded, isRunning, recordingWrapper, removeRecord } from "./process-record.ts";
+import type { ProcessRecord } from "./process-record.ts";
+import { poll } from "./poll.ts";
+
+/** A program to be started for good. */
+export interface LaunchSpec {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly directory: string;
+  /** The whole environment, apart from a plain PATH: what the shell that runs `pulumi up` exports does not matter. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Standard output and error are appended here, mode 0600. */
+  readonly logFile: string;
+  readonly recordFile: string;
+  /** What is started, as a SHA-256; written to the record. */
+  readonly fingerprint: string;
+}
+
+/** A started program, and how to learn that it has ended. */
+export interface Launched {
+  readonly record: ProcessRecord;
+  /** How it ended; undefined while it runs. */
+  readonly ended: () => string | undefined;
+}
+
+/** A program that could not even be started. */
+export class LaunchError extends Error {
+  readonly code = "LAUNCH_FAILED";
+
+  constructor(program: string, problem: string) {
+    super(`${program} could not be started: ${problem}`);
+    this.name = "LaunchError";
+  }
+}
+
+const recordLimitMs = 5000;
+const plainPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/**
+ * Starts a program in a session of its own, so that it outlives this process, its terminal and its process group.
+ * Returns once its record is written; whether it is any good is for a readiness probe to find out.
+ * @throws {LaunchError}
+ */
+export async function launch(spec: LaunchSpec): Promise<Launched> {
+  const log = await open(spec.logFile, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600);
+  try {
+    await chmod(spec.logFile, 0o600);
+    await removeRecord(spec.recordFile);
+    const child = spawn("/bin/sh", ["-c", recordingWrapper, "redis-access", spec.recordFile, spec.fingerprint, spec.program, ...spec.args], {
+      cwd: spec.directory,
+      env: { PATH: plainPath, ...spec.environment },
+      detached: true,
+      stdio: ["ignore", log.fd, log.fd],
+    });
+    const ended = watchEnd(child);
+    child.unref();
+    const record = await poll(recordLimitMs, async () => (await findRecorded(spec.recordFile)) ?? ended(), 10);
+    if (typeof record === "object") return { record, ended };
+    // It may have written its record, become the program and ended between two looks; then the log says why.
+    throw new LaunchError(spec.program, record ?? `no record in ${spec.recordFile} after ${recordLimitMs} ms`);
+  } finally {
+    await log.close();
+  }
+}
+
+function watchEnd(child: ChildProcess): () => string | undefined {
+  let end: string | undefined;
+  child.once("error", (error) => (end = error.message));
+  child.once("exit", (code, signal) => (end ??= signal === null ? `it ended with exit code ${code ?? "?"}` : `it was ended by ${signal}`));
+  return () => end;
+}
+
+/** A process that neither SIGTERM nor SIGKILL ends, because the kernel holds it. */
+export class StopError extends Error {
+  readonly code = "STOP_FAILED";
+
+  constructor(pid: number) {
+    super(`process ${pid} does not end, not even after SIGKILL; look at /proc/${pid}/stack, and at its disk`);
+    this.name = "StopError";
+  }
+}
+
+const killLimitMs = 10_000;
+
+/**
+ * Ends a process: SIGTERM, and SIGKILL if it has not gone after `graceMs`. Does nothing if it is gone.
+ * @throws {StopError}
+ */
+export async function stop(record: ProcessRecord, graceMs: number): Promise<void> {
+  const gone = async (): Promise<true | undefined> => ((await isRunning(record)) ? undefined : true);
+  if ((await gone()) === true) return;
+  signal(record.pid, "SIGTERM");
+  if ((await poll(graceMs, gone, 20)) === true) return;
+  signal(record.pid, "SIGKILL");
+  if ((await poll(killLimitMs, gone, 20)) !== true) throw new StopError(record.pid);
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ESRCH") return;
+    throw error;
+  }
+}

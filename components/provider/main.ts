@@ -1,0 +1,16 @@
+import { directoryResource } from "./directory-resource.ts";
+import { onWire } from "./dispatcher.ts";
+import { fileResource } from "./file-resource.ts";
+import { passwordResource } from "./password-resource.ts";
+import { processResource } from "./process-resource.ts";
+import { serveProvider } from "./server.ts";
+
+serveProvider({
+  version: "0.1.0",
+  resources: {
+    "redisaccess:index:Directory": onWire(directoryResource),
+    "redisaccess:index:File": onWire(fileResource),
+    "redisaccess:index:Password": onWire(passwordResource),
+    "redisaccess:index:Process": onWire(processResource),
+  },
+});

@@ -1,0 +1,92 @@
+import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
+import { Redis } from "ioredis";
+import { parseInfo } from "../cluster-nodes.ts";
+
+/** How to reach and log in to one Redis node: mutual TLS, then a Redis user. */
+export interface NodeAccess {
+  readonly host: string;
+  readonly port: number;
+  /** PEM files: the CA that signed the node's certificate, and the certificate and key to show it. */
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** Sends one command and gives its reply. */
+export type NodeCall = (command: string, ...args: string[]) => Promise<unknown>;
+
+/** A node that cannot be reached, does not let us in, or does not answer in time. */
+export class NodeUnreachableError extends Error {
+  readonly code = "NODE_UNREACHABLE";
+
+  constructor(host: string, port: number, problem: string, options?: ErrorOptions) {
+    super(`${host}:${port}: ${problem}`, options);
+    this.name = "NodeUnreachableError";
+  }
+}
+
+/** Limit for the connection and for each command, in milliseconds. */
+const answerLimitMs = 5000;
+
+/**
+ * Connects to a node, uses the connection, and closes it.
+ * @throws {NodeUnreachableError} no connection, no handshake, no login. Errors of single commands come as Redis sent them.
+ */
+export async function withNode<T>(access: NodeAccess, use: (call: NodeCall) => Promise<T>): Promise<T> {
+  const [ca, cert, key] = await Promise.all([access.caFile, access.certFile, access.keyFile].map((file) => readFile(file)));
+  const client = new Redis({
+    host: access.host,
+    port: access.port,
+    username: access.user,
+    password: access.password,
+    tls: { ca, cert, key, ...(isIP(access.host) === 0 ? { servername: access.host } : {}) },
+    lazyConnect: true,
+    // One try: whoever calls decides about the next.
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    // The ready check needs INFO to answer and waits while a node loads; here, loading is something to see.
+    enableReadyCheck: false,
+    disableClientInfo: true,
+    connectTimeout: answerLimitMs,
+    commandTimeout: answerLimitMs,
+  });
+  let cause: Error | undefined;
+  client.on("error", (error: Error) => (cause = error));
+  try {
+    await client.connect().catch((error: unknown) => {
+      throw unreachable(access, cause ?? error);
+    });
+    return await use(async (command, ...args) => client.call(command, ...args));
+  } finally {
+    client.disconnect();
+  }
+}
+
+function unreachable({ host, port }: NodeAccess, cause: unknown): NodeUnreachableError {
+  return new NodeUnreachableError(host, port, cause instanceof Error ? cause.message : String(cause), { cause });
+}
+
+/** How one node is doing, as far as a restart of its neighbour depends on it. */
+export interface NodeHealth {
+  /** It answers commands: it is not loading its data. */
+  readonly answering: boolean;
+  /** Its cluster is ok and, if it is a replica, its link to the master is up; a node in no cluster yet has nothing to wait for. */
+  readonly settled: boolean;
+}
+
+/** Asks a node how it is. */
+export async function askHealth(access: NodeAccess): Promise<NodeHealth> {
+  return withNode(access, async (call) => {
+    const reply = await call("PING").catch((error: unknown) => error);
+    if (reply !== "PONG") return { answering: false, settled: false };
+    const cluster = parseInfo(String(await call("CLUSTER", "INFO")));
+    const replication = parseInfo(String(await call("INFO", "replication")));
+    const alone = cluster.get("cluster_known_nodes") === "1";
+    const linked = replication.get("role") !== "slave" || replication.get("master_link_status") === "up";
+    return { answering: true, settled: alone || (cluster.get("cluster_state") === "ok" && linked) };
+  });
+}

@@ -1,0 +1,63 @@
+import { readdir, readFile, readlink } from "node:fs/promises";
+import { createServer } from "node:net";
+
+/** Why a program cannot listen at an address. */
+export interface PortObstacle {
+  /** For a person: who is there, or what is wrong with the address. */
+  readonly reason: string;
+  /** Process that listens there, where it can be seen. */
+  readonly pid: number | undefined;
+}
+
+/** Tries to listen at an address; undefined if it is free. Nothing listens afterwards. */
+export async function findPortObstacle(host: string, port: number): Promise<PortObstacle | undefined> {
+  const code = await tryListening(host, port);
+  if (code === undefined) return undefined;
+  if (code === "EADDRNOTAVAIL") return { reason: `${host} is not an address of this machine`, pid: undefined };
+  if (code === "EACCES") return { reason: `port ${port} needs more rights; ports below 1024 are root's`, pid: undefined };
+  if (code !== "EADDRINUSE") return { reason: `cannot listen on ${host}:${port} (${code})`, pid: undefined };
+  const holder = await findListener(port);
+  const who = holder === undefined ? "another program" : `${holder.name} (pid ${holder.pid})`;
+  return { reason: `${host}:${port} is already taken by ${who}; stop it, or choose another port`, pid: holder?.pid };
+}
+
+function tryListening(host: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      resolve(error.code ?? error.message);
+    });
+    server.listen({ host, port, exclusive: true }, () => {
+      server.close(() => {
+        resolve(undefined);
+      });
+    });
+  });
+}
+
+/** The process that listens on a TCP port, as far as this user may see (proc(5): /proc/net/tcp, /proc/<pid>/fd). */
+async function findListener(port: number): Promise<{ pid: number; name: string } | undefined> {
+  const inodes = new Set((await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map((file) => listeningInodes(file, port)))).flat());
+  if (inodes.size === 0) return undefined;
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
+    for (const descriptor of descriptors) {
+      const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "");
+      if (!inodes.has(target)) continue;
+      const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "a program");
+      return { pid: Number(pid), name: name.trim() };
+    }
+  }
+  return undefined;
+}
+
+async function listeningInodes(table: string, port: number): Promise<string[]> {
+  const listening = "0A";
+  const text = await readFile(table, "utf8").catch(() => "");
+  return text
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/))
+    .filter((fields) => fields[3] === listening && Number.parseInt(fields[1]?.split(":")[1] ?? "", 16) === port)
+    .map((fields) => `socket:[${fields[9] ?? ""}]`);
+}

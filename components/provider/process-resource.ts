@@ -1,0 +1,168 @@
+import { createHash } from "node:crypto";
+import { constants } from "node:fs";
+import { access, realpath } from "node:fs/promises";
+import { integer, list, map, object, optional, path, text, withDefault } from "./fields.ts";
+import type { Parsed } from "./fields.ts";
+import { launch, stop } from "./launch.ts";
+import type { Launched, LaunchSpec } from "./launch.ts";
+import { logLength, tailLog } from "./log-tail.ts";
+import { poll } from "./poll.ts";
+import { findPortObstacle } from "./ports.ts";
+import { executableOf, findRecorded, removeRecord } from "./process-record.ts";
+import type { ProcessRecord } from "./process-record.ts";
+import { probeReady, probeSettled } from "./readiness.ts";
+import type { CheckFailure, ResourceType } from "./resource-type.ts";
+
+const port = integer(1, 65_535);
+
+const fields = {
+  program: path,
+  args: withDefault(list(text), []),
+  directory: path,
+  environment: withDefault(map(text), {}),
+  logFile: path,
+  /** Where the process is recorded; it names the resource. */
+  recordFile: path,
+  /** Addresses it listens on; taken by another program, they are refused before anything is changed. */
+  listens: withDefault(list(object({ host: text, port })), []),
+  readyTcp: optional(text),
+  readyHttp: optional(text),
+  readyRedis: optional(object({ host: text, port, caFile: path, certFile: path, keyFile: path, user: text, password: text })),
+  readyLimitSeconds: withDefault(integer(1, 600), 30),
+  stopLimitSeconds: withDefault(integer(1, 600), 20),
+  /** Anything whose change must restart it: hashes of its configuration and certificates. */
+  restartOn: withDefault(map(text), {}),
+};
+
+type Inputs = Parsed<typeof fields>;
+
+/** A program that did not become ready, or did not settle after a restart. It quotes the end of the program's log. */
+export class NotReadyError extends Error {
+  readonly code = "NOT_READY";
+
+  constructor(program: string, problem: string, logFile: string, tail: string) {
+    super(`${program} did not become ready: ${problem}. ${tail === "" ? `Its log ${logFile} is empty` : `The end of its log ${logFile}:\n${tail}`}`);
+    this.name = "NotReadyError";
+  }
+}
+
+/** A program that runs until the stack says otherwise. */
+export const processResource: ResourceType<typeof fields> = {
+  fields,
+  leftOut: [],
+  // Told to a running program they change nothing about it; the next start uses them.
+  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "readyLimitSeconds", "stopLimitSeconds"],
+  replaceOn: ["recordFile"],
+  outputs: ["pid"],
+  secretOutputs: [],
+  expectations: ["state", "fingerprint"],
+  expectedFrom: ["environment"],
+  expect: (inputs) => ({ state: "running", fingerprint: fingerprintOf(inputs) }),
+  preflight,
+  identify: (inputs) => inputs.recordFile,
+  create: (inputs) => bringUp(inputs),
+  async read(inputs) {
+    const record = await findRecorded(inputs.recordFile);
+    return { state: await describeState(inputs, record), fingerprint: record?.fingerprint ?? "none", pid: record?.pid ?? 0 };
+  },
+  update: (inputs) => bringUp(inputs),
+  async delete(inputs) {
+    const record = await findRecorded(inputs.recordFile);
+    if (record !== undefined) await stop(record, inputs.stopLimitSeconds * 1000);
+    await removeRecord(inputs.recordFile);
+  },
+};
+
+async function preflight(inputs: Inputs): Promise<readonly CheckFailure[]> {
+  const failures: CheckFailure[] = [];
+  if ([inputs.readyTcp, inputs.readyHttp, inputs.readyRedis].filter((probe) => probe !== undefined).length !== 1) {
+    failures.push({ property: "readyTcp", reason: "expected exactly one of readyTcp, readyHttp and readyRedis" });
+  }
+  if (!(await isExecutable(inputs.program))) failures.push({ property: "program", reason: `${inputs.program} is not there, or not executable` });
+  const own = await findRecorded(inputs.recordFile);
+  for (const { host, port: number } of inputs.listens) {
+    const obstacle = await findPortObstacle(host, number);
+    // Our own process there is no obstacle: it is running already, or left by an interrupted run.
+    if (obstacle !== undefined && (own === undefined || obstacle.pid !== own.pid)) failures.push({ property: "listens", reason: obstacle.reason });
+  }
+  return failures;
+}
+
+async function isExecutable(file: string): Promise<boolean> {
+  return access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+function fingerprintOf({ program, args, directory, environment, logFile, restartOn }: Inputs): string {
+  const sorted = (values: Readonly<Record<string, string>>): [string, string][] => Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1));
+  const what = [program, args, directory, sorted(environment), logFile, sorted(restartOn)];
+  return createHash("sha256").update(JSON.stringify(what)).digest("hex");
+}
+
+async function describeState(inputs: Inputs, record: ProcessRecord | undefined): Promise<string> {
+  if (record === undefined) return "stopped";
+  const [actual, declared] = await Promise.all([executableOf(record.pid), realpath(inputs.program).catch(() => inputs.program)]);
+  // An upgraded package replaces the program's file: what runs is then the deleted old one.
+  return actual === undefined || actual === declared ? "running" : `running ${actual}`;
+}
+
+/** Leaves a program alone that runs as declared; starts it, or starts it anew, otherwise. */
+async function bringUp(inputs: Inputs): Promise<Record<string, unknown>> {
+  const fingerprint = fingerprintOf(inputs);
+  const running = await findRecorded(inputs.recordFile);
+  const asDeclared = running?.fingerprint === fingerprint && (await describeState(inputs, running)) === "running";
+  if (running !== undefined && asDeclared && (await becomesReady(inputs)) === undefined) {
+    return { state: "running", fingerprint, pid: running.pid };
+  }
+  // Where the whole was not well before, one node's restart cannot be asked to heal it.
+  const mustSettle = running !== undefined && (await probeSettled(probeOf(inputs))) === undefined;
+  if (running !== undefined) await stop(running, inputs.stopLimitSeconds * 1000);
+  const { pid } = await start(inputs, fingerprint, mustSettle);
+  return { state: "running", fingerprint, pid };
+}
+
+async function start(inputs: Inputs, fingerprint: string, mustSettle: boolean): Promise<ProcessRecord> {
+  const { program, args, directory, environment, logFile, recordFile } = inputs;
+  const offset = await logLength(logFile);
+  const fail = async (problem: string): Promise<never> => {
+    throw new NotReadyError(program, problem, logFile, await tailLog(logFile, offset));
+  };
+  const spec: LaunchSpec = { program, args, directory, environment, logFile, recordFile, fingerprint };
+  const launched = await launch(spec).catch(async (error: unknown) => fail(error instanceof Error ? error.message : String(error)));
+  const problem = await becomesReady(inputs, launched);
+  if (problem !== undefined) {
+    // A half-started program would hold its ports against the next run.
+    await stop(launched.record, inputs.stopLimitSeconds * 1000);
+    await removeRecord(recordFile);
+    await fail(problem);
+  }
+  if (mustSettle) {
+    const unsettled = await waitFor(inputs, () => probeSettled(probeOf(inputs)), launched);
+    if (unsettled !== undefined) await fail(`after its restart ${unsettled}`);
+  }
+  return launched.record;
+}
+
+async function becomesReady(inputs: Inputs, launched?: Launched): Promise<string | undefined> {
+  return waitFor(inputs, () => probeReady(probeOf(inputs)), launched);
+}
+
+/** Waits until a probe has nothing to complain about; its last complaint otherwise, at once if the program has ended. */
+async function waitFor(inputs: Inputs, look: () => Promise<string | undefined>, launched?: Launched): Promise<string | undefined> {
+  let complaint: string | undefined;
+  const outcome = await poll(inputs.readyLimitSeconds * 1000, async () => {
+    complaint = await look();
+    const end = launched?.ended();
+    // Asked after the probe: another program may answer at its address while ours has failed to get it.
+    if (end !== undefined) return { end };
+    return complaint === undefined ? { end: undefined } : undefined;
+  });
+  if (outcome === undefined) return `${complaint ?? "no answer"} (waited ${inputs.readyLimitSeconds} s)`;
+  return outcome.end;
+}
+
+function probeOf({ readyTcp, readyHttp, readyRedis }: Inputs): { tcp: string | undefined; http: string | undefined; redis: Inputs["readyRedis"] } {
+  return { tcp: readyTcp, http: readyHttp, redis: readyRedis };
+}

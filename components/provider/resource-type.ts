@@ -1,0 +1,48 @@
+import type { Fields, Parsed } from "./fields.ts";
+import type { Values } from "./wire.ts";
+
+/** A reason why inputs cannot be used, found before anything is changed. */
+export interface CheckFailure {
+  readonly property: string;
+  readonly reason: string;
+}
+
+/**
+ * One kind of resource: what it is made of, and how it is made, looked at, changed and removed.
+ * Everything here works on plain typed values; marks of secrets and unknowns are the dispatcher's business.
+ *
+ * `create`, `read` and `update` return what is true of the world: outputs, and the actual values of declared ones.
+ * What they return stands in the state and is compared with the declaration at the next run.
+ */
+export interface ResourceType<F extends Fields> {
+  readonly fields: F;
+  /** Inputs that the state's outputs do not repeat, such as a file's content. They are not compared either. */
+  readonly leftOut: readonly (keyof F & string)[];
+  /** Inputs whose change alone is no reason to do anything. */
+  readonly notCompared: readonly (keyof F & string)[];
+  /** Inputs whose change makes it another thing: the old one is deleted, then a new one is made. */
+  readonly replaceOn: readonly (keyof F & string)[];
+  /** Outputs that are known only once it is made. */
+  readonly outputs: readonly string[];
+  /** Outputs that are secret whatever the inputs are. */
+  readonly secretOutputs: readonly string[];
+  /**
+   * What can be told of it before it is made, and what it must show to be as declared (a file's hash, `state: running`).
+   * Compared with the world as inputs are.
+   */
+  readonly expectations: readonly string[];
+  /** Inputs that the expectations follow from; if one is secret, so are they. */
+  readonly expectedFrom: readonly (keyof F & string)[];
+  expect(inputs: Parsed<F>): Values;
+  /** Looks at the world without changing it. `old` are the inputs in the state, if it has been made before. */
+  preflight(inputs: Parsed<F>, old: Parsed<F> | undefined): Promise<readonly CheckFailure[]>;
+  /** Its id, for as long as it is not replaced. */
+  identify(inputs: Parsed<F>): string;
+  /** Makes it, or finishes what an interrupted run has begun. */
+  create(inputs: Parsed<F>): Promise<Values>;
+  /** Looks at it; undefined if it is gone. Changes nothing. */
+  read(inputs: Parsed<F>, state: Values): Promise<Values | undefined>;
+  update(inputs: Parsed<F>, state: Values): Promise<Values>;
+  /** Removes it; succeeds if it is gone already. */
+  delete(inputs: Parsed<F>, state: Values): Promise<void>;
+}
