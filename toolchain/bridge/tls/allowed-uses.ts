@@ -38,7 +38,7 @@ export const ALLOWED_USES: readonly string[] = [...Object.keys(KEY_USAGES), ...O
 /** The keyUsage extension (critical) of a list of uses; undefined means that the certificate has none. */
 export function keyUsage(uses: readonly string[]): KeyUsagesExtension | undefined {
   const flags = uses.reduce<number>((bits, use) => bits | (KEY_USAGES[use] ?? 0), 0);
-  return flags === 0 ? undefined : (flags);
+  return flags === 0 ? undefined : new KeyUsagesExtension(flags, true);
 }
 
 /** The extendedKeyUsage extension of a list of uses, in its order; undefined means that the certificate has none. */
