@@ -1,5 +1,4 @@
-import type { KeyUsagesExtension } from "@peculiar/x509";
-import { ExtendedKeyUsageExtension, KeyUsageFlags } from "@peculiar/x509";
+import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension } from "@peculiar/x509";
 
 /** `allowedUses` that become bits of the keyUsage extension (RFC 5280 section 4.2.1.3). */
 const KEY_USAGES: Readonly<Record<string, number>> = {
@@ -38,6 +37,7 @@ export const ALLOWED_USES: readonly string[] = [...Object.keys(KEY_USAGES), ...O
 /** The keyUsage extension (critical) of a list of uses; undefined means that the certificate has none. */
 export function keyUsage(uses: readonly string[]): KeyUsagesExtension | undefined {
   const flags = uses.reduce<number>((bits, use) => bits | (KEY_USAGES[use] ?? 0), 0);
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- a set of flags is a number that the enum does not name
   return flags === 0 ? undefined : new KeyUsagesExtension(flags, true);
 }
 
