@@ -1,7 +1,7 @@
 import type { Request } from "../resp/request-parser.ts";
 import { argument } from "./keys.ts";
 import type { Plan } from "./plan.ts";
-import { refusal } from "./plan.ts";
+import { notSubscribed, refusal, SESSION_PLANS } from "./plan.ts";
 import type { Profile } from "./profile.ts";
 
 /** A standalone server's plans: those of a cluster, and one more. */
@@ -13,9 +13,12 @@ export type StandalonePlan =
 /** Commands whose effect stays with the connection: transactions, the selected database, and the connection's own settings. */
 const STATEFUL = new Set(["multi", "watch", "select", "client", "readonly", "readwrite", "script|debug"]);
 
-/** Commands that may keep their connection waiting (the flag `blocking` of the COMMAND reply, Redis 6.0 to 8). */
+/**
+ * Commands that may keep their connection waiting (the flag `blocking` of the COMMAND reply, Redis 6.0 to 8), and those that
+ * end a script: on the shared connection they would wait behind it.
+ */
 const WAITING = new Set(
-  "blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop xread xreadgroup wait waitaof".split(" "),
+  "blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop xread xreadgroup wait waitaof script|kill function|kill".split(" "),
 );
 
 /**
@@ -33,11 +36,14 @@ const NOT_OFFERED = new Set(["hello", "monitor", "sync", "psync", "replconf", "c
 export function planStandalone(request: Request, profile: Profile, own: boolean): StandalonePlan {
   const name = argument(request, 0).toString("latin1").toLowerCase();
   const sub = request.argc > 1 ? `${name}|${argument(request, 1).toString("latin1").toLowerCase()}` : name;
-  if (name === "auth") return { kind: "authenticate" };
-  if (name === "quit" || name === "reset") return { kind: name };
+  const session = SESSION_PLANS.get(name);
+  if (session !== undefined) return session;
   if (NOT_OFFERED.has(name) || NOT_OFFERED.has(sub)) return refusal(profile);
   if (["subscribe", "psubscribe", "ssubscribe"].includes(name) && request.argc > 1) return { kind: "subscribe" };
+  if (["unsubscribe", "punsubscribe", "sunsubscribe"].includes(name)) {
+    return { kind: "answer", reply: notSubscribed(request, name), refused: false };
+  }
   if (!own && (STATEFUL.has(name) || STATEFUL.has(sub))) return { kind: "own" };
-  if (!own && WAITING.has(name)) return { kind: "wait", slot: undefined };
+  if (!own && (WAITING.has(name) || WAITING.has(sub))) return { kind: "wait", slot: undefined };
   return { kind: "forward", slot: undefined, readonly: false };
 }

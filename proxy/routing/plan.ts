@@ -13,21 +13,29 @@ export type Plan =
   | { readonly kind: "forward"; readonly slot: number | undefined; readonly readonly: boolean }
   /** The same on a connection of its own while it lasts: the command may wait. */
   | { readonly kind: "wait"; readonly slot: number | undefined }
-  /** To every master; `frame` is what is sent in place of the request, where that differs. */
-  | { readonly kind: "everyMaster"; readonly merge: Merge; readonly readonly: boolean; readonly frame?: Buffer }
+  /**
+   * To every master; `frame` is what is sent in place of the request, where that differs. `exclusive`: on connections of
+   * their own, because the replies are large, or because the shared ones may be held up by the very thing it is to end.
+   */
+  | { readonly kind: "everyMaster"; readonly merge: Merge; readonly readonly: boolean; readonly exclusive: boolean; readonly frame?: Buffer }
   /** One GET a key, to the keys' owners; merged in the order asked. */
   | { readonly kind: "gets" }
   /** Answered here. `refused` says that it is a denial, for the audit. */
   | { readonly kind: "answer"; readonly reply: Buffer; readonly refused: boolean }
   /** What concerns the session itself. */
-  | { readonly kind: "authenticate" | "quit" | "reset" | "subscribe" }
+  | { readonly kind: "session"; readonly what: "authenticate" | "quit" | "reset" }
+  /** Begins a time with subscriptions, on a connection of its own. */
+  | { readonly kind: "subscribe" }
   /** A name the table does not hold: the server is asked about it before it goes anywhere. */
   | { readonly kind: "unknown" };
 
-const SESSION_PLANS: ReadonlyMap<string, Plan> = new Map([
-  ["auth", { kind: "authenticate" }],
-  ["quit", { kind: "quit" }],
-  ["reset", { kind: "reset" }],
+const EXCLUSIVE = new Set(["keys", "function|kill"]);
+
+/** Commands about the session itself, by name. */
+export const SESSION_PLANS: ReadonlyMap<string, Plan> = new Map([
+  ["auth", { kind: "session", what: "authenticate" }],
+  ["quit", { kind: "session", what: "quit" }],
+  ["reset", { kind: "session", what: "reset" }],
 ]);
 
 /** Cluster mode: the plan for `request` under `profile`, by what the server says of its commands. */
@@ -39,7 +47,7 @@ export function planCluster(request: Request, table: CommandTable, profile: Prof
   if (session !== undefined) return session;
   if (profile.refused.has(name)) return refusal(profile);
   if (name === "subscribe" && request.argc > 1) return { kind: "subscribe" };
-  if (name === "unsubscribe") return { kind: "answer", reply: notSubscribed(request), refused: false };
+  if (name === "unsubscribe") return { kind: "answer", reply: notSubscribed(request, name), refused: false };
   if (entry === undefined) return { kind: "unknown" };
   const sub = subcommandOf(entry, request);
   if (sub !== undefined && profile.refused.has(`${name}|${sub}`)) return refusal(profile);
@@ -55,7 +63,7 @@ function planRouted(request: Request, container: CommandEntry, entry: CommandEnt
   const everyMaster = profile.everyMaster.get(name) ?? policyMerge(entry);
   if (everyMaster !== undefined) {
     const frame = name === "script|flush" && argumentIsAsync(request) ? encodeCommand(["SCRIPT", "FLUSH"]) : undefined;
-    return { kind: "everyMaster", merge: everyMaster, readonly: entry.readonly, ...(frame && { frame }) };
+    return { kind: "everyMaster", merge: everyMaster, readonly: entry.readonly, exclusive: EXCLUSIVE.has(name), ...(frame && { frame }) };
   }
   const key = firstKeyIndex(entry, request);
   const slot = key === 0 ? undefined : slotOfArgument(request, key);
@@ -103,10 +111,14 @@ export function refusal(profile: Profile): Plan {
   return { kind: "answer", reply: encodeError(`${profile.errorPrefix}command not supported`), refused: true };
 }
 
-/** What Redis answers to UNSUBSCRIBE where there is no subscription: one message a channel, or one of nil. */
-function notSubscribed(request: Request): Buffer {
+/**
+ * What Redis answers to UNSUBSCRIBE and its like where there is no subscription: one message a channel, or one of nil.
+ *
+ * @param name the command's, in lower case
+ */
+export function notSubscribed(request: Request, name: string): Buffer {
   const channels = Array.from({ length: request.argc - 1 }, (_, i) => argument(request, i + 1));
   const bulks = channels.length === 0 ? ["$-1\r\n"] : channels.map((channel) => `$${channel.length}\r\n${channel.toString("latin1")}\r\n`);
-  const head = Buffer.from("$11\r\nunsubscribe\r\n");
+  const head = Buffer.from(`$${name.length}\r\n${name}\r\n`);
   return Buffer.concat(bulks.map((bulk) => encodeArray([head, Buffer.from(bulk, "latin1"), Buffer.from(":0\r\n")])));
 }

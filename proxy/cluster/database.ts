@@ -1,0 +1,366 @@
+import { createHash } from "node:crypto";
+import type { Socket } from "node:net";
+import { MINUS } from "../resp/bytes.ts";
+import { encodeError } from "../resp/encoder.ts";
+import { CommandTable, parseCommandReply } from "../routing/command-table.ts";
+import type { Profile } from "../routing/profile.ts";
+import { SLOTS } from "../routing/slot.ts";
+import type { Address, Topology } from "../routing/topology.ts";
+import { addressKey, moveSlot, ownerOf, sameTopology, standaloneTopology } from "../routing/topology.ts";
+import type { DeliveryContext } from "./delivery.ts";
+import { ask, askValue } from "./question.ts";
+import { survey } from "./topology-source.ts";
+import { UpstreamConnection } from "./upstream-connection.ts";
+import type { UpstreamError } from "./upstream-error.ts";
+import { UserConnections } from "./user-connections.ts";
+import type { Credentials } from "./user-connections.ts";
+
+/** A survey starts at the earliest so long after the last one started, whatever the evidence. */
+const REFRESH_PAUSE_MS = 100;
+/** How often connections without progress are looked at, and how long one may be without before it counts as evidence. */
+const WATCH_MS = 500;
+const SILENCE_MS = 1_000;
+/** Connections of a user without sessions are kept so long for the next one. */
+const UNUSED_MS = 60_000;
+const COMMAND_TIMEOUT_MS = 10_000;
+/** How long one node may take to check a login before the next is asked. */
+const AUTH_TIMEOUT_MS = 2_000;
+
+/** What a database is made of. */
+export interface DatabaseOptions {
+  readonly name: string;
+  readonly mode: "cluster" | "standalone";
+  /** Where to begin; in standalone mode the first is the server. At least one. */
+  readonly seeds: readonly Address[];
+  readonly profile: Profile;
+  readonly dial: (address: Address) => Socket;
+  readonly connectTimeoutMs: number;
+  readonly retryBudgetMs: number;
+  readonly topologyRefreshMs: number;
+  /** Who reads the topology and the commands; without one, users' own connections do. */
+  readonly serviceUser?: Credentials | undefined;
+  readonly log: (level: "info" | "warn", message: string, fields: Record<string, unknown>) => void;
+}
+
+interface User {
+  readonly connections: UserConnections;
+  sessions: number;
+  unusedSince: number;
+}
+
+/** What AUTH came to: the user's connections, or the error line for the client. */
+export type Login = { readonly connections: UserConnections } | { readonly error: Buffer };
+
+/** One database behind the proxy: its topology, its commands, and all connections to its nodes. */
+export class Database {
+  /** Counts the changes of the topology. */
+  epoch = 0;
+  /** What the server says of its commands; empty until it was read. */
+  table = new CommandTable();
+  /** Redirections and refreshes seen, for the metrics. */
+  readonly counters = { moved: 0, refreshes: 0, refreshFailures: 0, logins: 0, loginFailures: 0 };
+
+  readonly #options: DatabaseOptions;
+  readonly #users = new Map<string, User>();
+  #topology: Topology;
+  #nodes: readonly Address[];
+  #checker: UpstreamConnection | undefined;
+  #control: UserConnections | undefined;
+  #refreshing: Promise<void> | undefined;
+  #lastRefreshAt = -Infinity;
+  #preparing: Promise<void> | undefined;
+  #prepared = false;
+  #closed = false;
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(options: DatabaseOptions) {
+    this.#options = options;
+    this.#nodes = options.seeds;
+    this.#topology = options.mode === "standalone" ? standaloneTopology(options.seeds[0]!) : NO_TOPOLOGY;
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  get mode(): "cluster" | "standalone" {
+    return this.#options.mode;
+  }
+
+  get profile(): Profile {
+    return this.#options.profile;
+  }
+
+  get topology(): Topology {
+    return this.#topology;
+  }
+
+  /** Whether sessions can be served at once: the topology and the commands are known, or the first login will read them. */
+  get ready(): boolean {
+    return this.#prepared || this.#options.serviceUser === undefined;
+  }
+
+  /** Connections to nodes that are open now. */
+  get connectionCount(): number {
+    let count = this.#checker === undefined ? 0 : 1;
+    for (const { connections } of this.#users.values()) count += connections.size;
+    return count + (this.#options.serviceUser === undefined ? 0 : (this.#control?.size ?? 0));
+  }
+
+  /** Begins to watch the database. Where it cannot be reached yet, that is tried again and again. */
+  start(): void {
+    const { serviceUser, topologyRefreshMs } = this.#options;
+    if (serviceUser !== undefined) {
+      this.#control = this.#connectionsFor(serviceUser);
+      this.#prepareUntilDone();
+    }
+    this.#timers.push(
+      setInterval(() => {
+        this.refresh();
+      }, topologyRefreshMs),
+      setInterval(() => {
+        this.#watch();
+      }, WATCH_MS),
+    );
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    this.#closed = true;
+    this.#timers.forEach(clearInterval);
+    this.#checker?.close();
+    this.#control?.close("the proxy stops");
+    for (const { connections } of this.#users.values()) connections.close("the proxy stops");
+  }
+
+  /**
+   * Has Redis check a login (`auth` are AUTH's arguments as the client gave them), and opens the door to the user's
+   * connections. Each successful login must be paired with one `logout`.
+   */
+  async login(credentials: Credentials): Promise<Login> {
+    const refusal = await this.#check(credentials);
+    if (refusal !== undefined) {
+      this.counters.loginFailures++;
+      return { error: refusal };
+    }
+    const key = credentialsKey(credentials);
+    let user = this.#users.get(key);
+    if (user === undefined || user.connections.refused !== undefined) {
+      user = { connections: this.#connectionsFor(credentials), sessions: 0, unusedSince: 0 };
+      this.#users.set(key, user);
+    }
+    user.sessions++;
+    try {
+      await this.#prepare(user.connections);
+    } catch (error) {
+      this.logout(user.connections);
+      return { error: encodeError(`${this.profile.errorPrefix}database ${this.name} is not ready: ${messageOf(error)}`) };
+    }
+    this.counters.logins++;
+    return { connections: user.connections };
+  }
+
+  /** Ends a session's use of its user's connections. */
+  logout(connections: UserConnections): void {
+    for (const user of this.#users.values()) {
+      if (user.connections !== connections) continue;
+      user.sessions--;
+      user.unusedSince = performance.now();
+    }
+  }
+
+  /** What a delivery for a session of `connections` needs. */
+  deliveryContext(connections: UserConnections): DeliveryContext {
+    return {
+      connections,
+      retryBudgetMs: this.#options.retryBudgetMs,
+      errorPrefix: this.profile.errorPrefix,
+      moved: (slot, owner) => {
+        this.#moved(slot, owner);
+      },
+      refresh: () => {
+        this.refresh();
+      },
+    };
+  }
+
+  /** Reads the topology anew, soon: many calls make one survey. */
+  refresh(): void {
+    if (this.#closed || this.mode === "standalone" || this.#refreshing !== undefined) return;
+    const pause = this.#lastRefreshAt + REFRESH_PAUSE_MS - performance.now();
+    this.#refreshing = (pause > 0 ? delay(pause) : Promise.resolve())
+      .then(() => this.#survey())
+      .catch((error: unknown) => {
+        this.counters.refreshFailures++;
+        this.#options.log("warn", "topology not read", { database: this.name, error: messageOf(error) });
+      })
+      .finally(() => {
+        this.#refreshing = undefined;
+      });
+  }
+
+  /**
+   * Asks the server about a command name the table does not hold, and takes it into the table where the server knows it.
+   * Where nobody can be asked, the table stays as it is.
+   */
+  async learnCommand(name: Buffer, connections: UserConnections): Promise<void> {
+    const connection = (this.#control ?? connections).forSlot(0);
+    if (connection === undefined) return;
+    try {
+      const reply = await askValue(connection, ["COMMAND", "INFO", name.toString("latin1")], COMMAND_TIMEOUT_MS);
+      this.table.add(parseCommandReply(reply, this.profile.special));
+    } catch (error) {
+      this.#options.log("warn", "command not looked up", { database: this.name, error: messageOf(error) });
+    }
+  }
+
+  async #survey(): Promise<void> {
+    this.#lastRefreshAt = performance.now();
+    const control = this.#control ?? this.#anyUser();
+    if (control === undefined || this.#closed) return;
+    this.counters.refreshes++;
+    const found = await survey(control, distinct([...this.#nodes, ...this.#options.seeds]));
+    this.#nodes = found.nodes;
+    this.#adopt(found.topology);
+  }
+
+  #adopt(topology: Topology): void {
+    if (sameTopology(this.#topology, topology)) return;
+    this.#topology = topology;
+    this.epoch++;
+    for (const { connections } of this.#users.values()) connections.topology = topology;
+    if (this.#control !== undefined) this.#control.topology = topology;
+    this.#options.log("info", "topology changed", { database: this.name, epoch: this.epoch, masters: topology.masters.map(addressKey) });
+  }
+
+  #moved(slot: number, owner: Address): void {
+    this.counters.moved++;
+    const known = ownerOf(this.#topology, slot);
+    if (known === undefined || addressKey(known) !== addressKey(owner)) this.#adopt(moveSlot(this.#topology, slot, owner));
+    this.refresh();
+  }
+
+  /** Topology and commands, read once; later callers wait for the same reading. */
+  async #prepare(connections: UserConnections): Promise<void> {
+    if (this.#prepared) return;
+    this.#preparing ??= this.#readAll(this.#control ?? connections).finally(() => {
+      this.#preparing = undefined;
+    });
+    await this.#preparing;
+  }
+
+  async #readAll(control: UserConnections): Promise<void> {
+    if (this.mode === "cluster") {
+      const found = await survey(control, distinct([...this.#nodes, ...this.#options.seeds]));
+      this.#nodes = found.nodes;
+      this.#adopt(found.topology);
+    }
+    const slot = this.#topology.owners.findIndex((owner) => owner >= 0);
+    const connection = control.forSlot(Math.min(Math.max(slot, 0), SLOTS - 1));
+    if (connection === undefined) throw control.refused ?? new Error("its nodes cannot be reached");
+    const entries = parseCommandReply(await askValue(connection, ["COMMAND"], COMMAND_TIMEOUT_MS), this.profile.special);
+    this.table = new CommandTable(entries);
+    this.#prepared = true;
+    this.#options.log("info", "database ready", { database: this.name, commands: entries.length });
+  }
+
+  #prepareUntilDone(): void {
+    if (this.#closed || this.#control === undefined) return;
+    this.#prepare(this.#control).catch((error: unknown) => {
+      this.#options.log("warn", "database not ready", { database: this.name, error: messageOf(error) });
+      this.#timers.push(setTimeout(() => {
+        this.#prepareUntilDone();
+      }, 500));
+    });
+  }
+
+  /**
+   * Sends AUTH over a connection that does nothing else, so that no session's commands ever run in its changing name.
+   *
+   * @returns the error line where the login was refused or nobody could be asked
+   */
+  async #check(credentials: Credentials): Promise<Buffer | undefined> {
+    const reasons: string[] = [];
+    const candidates = distinct([...this.#topology.masters, ...this.#nodes, ...this.#options.seeds]);
+    // The first is named twice: a connection left from earlier logins may turn out to be dead.
+    for (const address of [candidates[0]!, ...candidates]) {
+      const connection = this.#checker ?? this.#openChecker(address);
+      try {
+        const reply = await ask(connection, ["AUTH", ...credentials.auth], Math.min(AUTH_TIMEOUT_MS, this.#options.connectTimeoutMs));
+        return reply[0] === MINUS ? reply : undefined;
+      } catch (error) {
+        connection.close();
+        reasons.push(messageOf(error));
+      }
+    }
+    return encodeError(`${this.profile.errorPrefix}no node of database ${this.name} can be reached: ${reasons.join("; ")}`);
+  }
+
+  #openChecker(address: Address): UpstreamConnection {
+    const checker = new UpstreamConnection({
+      address,
+      dial: this.#options.dial,
+      connectTimeoutMs: this.#options.connectTimeoutMs,
+      onEnd: (ended) => {
+        if (this.#checker === ended) this.#checker = undefined;
+      },
+    });
+    this.#checker = checker;
+    return checker;
+  }
+
+  #connectionsFor(credentials: Credentials): UserConnections {
+    const { dial, connectTimeoutMs } = this.#options;
+    return new UserConnections(credentials, this.#topology, { dial, connectTimeoutMs }, (address, reason: UpstreamError) => {
+      this.#options.log("warn", "connection to node ended", { database: this.name, node: addressKey(address), error: reason.message });
+      this.refresh();
+    });
+  }
+
+  #anyUser(): UserConnections | undefined {
+    for (const { connections } of this.#users.values()) if (connections.refused === undefined) return connections;
+    return undefined;
+  }
+
+  /** Looks for connections that are stuck, and closes those of users who have left. */
+  #watch(): void {
+    const now = performance.now();
+    const masters = new Set(this.#topology.masters.map(addressKey));
+    for (const [key, user] of this.#users) {
+      for (const connection of user.connections.shared()) {
+        if (!connection.idle && now - connection.lastProgressAt > SILENCE_MS) this.refresh();
+      }
+      for (const connection of user.connections.all()) {
+        const demoted = !masters.has(addressKey(connection.address));
+        if (demoted && !connection.idle && now - connection.lastProgressAt > SILENCE_MS) {
+          connection.close("the node does not answer and is no master any more");
+        }
+      }
+      if (user.sessions === 0 && now - user.unusedSince > UNUSED_MS) {
+        user.connections.close("nobody uses it");
+        this.#users.delete(key);
+      }
+    }
+  }
+}
+
+const NO_TOPOLOGY: Topology = { masters: [], owners: new Int16Array(SLOTS).fill(-1) };
+
+/** The password is part of the key only as a digest: two passwords of one user never share connections. */
+function credentialsKey(credentials: Credentials): string {
+  const hash = createHash("sha256");
+  for (const argument of credentials.auth) hash.update(`${argument.length}:`).update(argument);
+  return `${credentials.user}\n${hash.digest("hex")}`;
+}
+
+function distinct(addresses: readonly Address[]): Address[] {
+  return [...new Map(addresses.map((address) => [addressKey(address), address])).values()];
+}
+
+async function delay(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,204 @@
+import { encodeCommand, encodeError } from "../resp/encoder.ts";
+import type { Redirection } from "../routing/redirection.ts";
+import type { Address } from "../routing/topology.ts";
+import { addressKey } from "../routing/topology.ts";
+import { Exchange } from "./exchange.ts";
+import type { ReplyTarget } from "./exchange.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
+import type { UpstreamError } from "./upstream-error.ts";
+import type { UserConnections } from "./user-connections.ts";
+
+const ASKING = encodeCommand(["ASKING"]);
+/** MOVED and ASK are followed at once so often; after that the cluster is given time to agree with itself. */
+const IMMEDIATE_REDIRECTIONS = 5;
+const FIRST_DELAY_MS = 10;
+const LONGEST_DELAY_MS = 250;
+
+/** What a delivery needs of the database it goes to. */
+export interface DeliveryContext {
+  readonly connections: UserConnections;
+  /** Milliseconds that a request which nobody executed is kept trying. */
+  readonly retryBudgetMs: number;
+  /** Set before the proxy's own error texts. */
+  readonly errorPrefix: string;
+  /** A MOVED redirection was seen. */
+  readonly moved: (slot: number, owner: Address) => void;
+  /** Something failed that a newer topology may explain. */
+  readonly refresh: () => void;
+}
+
+/** One request on its way to the shard that owns a slot. */
+export interface Parcel {
+  readonly request: Buffer;
+  /** The slot that says which shard it is for, also where the command names no key. */
+  readonly slot: number;
+  /** May be sent again although a node may have executed it already. */
+  readonly readonly: boolean;
+  /** On a connection that nobody else uses meanwhile. */
+  readonly exclusive: boolean;
+}
+
+/**
+ * Brings one request to its shard, through redirections, failovers and lost connections, until it is answered, its time is
+ * up, or nobody can know whether it was executed. A request is sent again only where it cannot have been executed, or where
+ * executing it twice is the same as once (Redis's flag `readonly`).
+ */
+export class Delivery implements ReplyTarget {
+  readonly #context: DeliveryContext;
+  readonly #parcel: Parcel;
+  readonly #settle: (reply: Buffer) => void;
+  readonly #onDelay: (() => void) | undefined;
+  readonly #deadline: number;
+  #parts: Buffer[] = [];
+  #redirections = 0;
+  #delays = 0;
+  #lastError: Buffer | undefined;
+  #lent: UpstreamConnection | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+
+  /**
+   * @param settle gets the whole reply, once
+   * @param onDelay called once, when it shows that the first attempt does not bring the answer
+   */
+  constructor(context: DeliveryContext, parcel: Parcel, settle: (reply: Buffer) => void, onDelay?: () => void) {
+    this.#context = context;
+    this.#parcel = parcel;
+    this.#settle = settle;
+    this.#onDelay = onDelay;
+    this.#deadline = performance.now() + context.retryBudgetMs;
+  }
+
+  /** Sends it for the first time. */
+  start(): void {
+    this.#attempt();
+  }
+
+  /** Takes up a request whose first attempt ended in `redirection`; `error` is the error line itself. */
+  resumeAfter(redirection: Redirection, error: Buffer): void {
+    this.#redirect(redirection, error);
+  }
+
+  /** Takes up a request whose first connection was lost. */
+  resumeAfterLoss(sent: boolean, reason: UpstreamError): void {
+    this.#lost(sent, reason);
+  }
+
+  /** Nobody waits for the answer any more. A command that waits in Redis is ended with its connection. */
+  cancel(): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#lent?.close("the client has gone");
+    this.#release();
+  }
+
+  deliver(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
+    if (this.#over) return;
+    this.#parts.push(bytes.subarray(start, end));
+    if (exchange.done) this.#finish(this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts));
+  }
+
+  redirected(_exchange: Exchange, redirection: Redirection, error: Buffer): undefined {
+    if (this.#over) return;
+    this.#release();
+    this.#redirect(redirection, error);
+  }
+
+  lost(_exchange: Exchange, sent: boolean, reason: UpstreamError): void {
+    if (this.#over) return;
+    this.#release();
+    this.#parts = [];
+    this.#lost(sent, reason);
+  }
+
+  #attempt(): void {
+    const { connections } = this.#context;
+    if (connections.refused !== undefined) {
+      this.#finish(encodeError("NOAUTH Authentication required."));
+      return;
+    }
+    const { slot, exclusive } = this.#parcel;
+    const connection = exclusive ? connections.lendForSlot(slot) : connections.forSlot(slot);
+    this.#send(connection, exclusive);
+  }
+
+  #send(connection: UpstreamConnection | undefined, lent: boolean): void {
+    if (connection === undefined) {
+      this.#later();
+      return;
+    }
+    if (lent) this.#lent = connection;
+    const { request } = this.#parcel;
+    connection.send(new Exchange(this, request, 0, request.length, 1, performance.now()));
+  }
+
+  #redirect(redirection: Redirection, error: Buffer): void {
+    this.#onDelay?.();
+    this.#lastError = error;
+    if (redirection.kind === "later" || ++this.#redirections > IMMEDIATE_REDIRECTIONS) {
+      this.#later();
+      return;
+    }
+    if (redirection.kind === "moved") {
+      this.#context.moved(redirection.slot, redirection);
+      this.#attempt();
+      return;
+    }
+    const { connections } = this.#context;
+    const { exclusive } = this.#parcel;
+    const connection = exclusive ? connections.lend(redirection) : connections.to(redirection);
+    connection?.send(new Exchange(IGNORED, ASKING, 0, ASKING.length, 1, performance.now()));
+    this.#send(connection, exclusive);
+  }
+
+  #lost(sent: boolean, reason: UpstreamError): void {
+    this.#onDelay?.();
+    if (!sent || this.#parcel.readonly) {
+      this.#later();
+      return;
+    }
+    this.#context.refresh();
+    this.#finish(
+      encodeError(`${this.#context.errorPrefix}connection to the node lost before it answered, the command may have been executed (${reason.message})`),
+    );
+  }
+
+  #later(): void {
+    this.#onDelay?.();
+    this.#context.refresh();
+    if (performance.now() >= this.#deadline) {
+      this.#finish(this.#lastError ?? encodeError(`CLUSTERDOWN ${this.#unreachable()}`));
+      return;
+    }
+    this.#timer = setTimeout(() => {
+      this.#attempt();
+    }, Math.min(FIRST_DELAY_MS * 2 ** this.#delays++, LONGEST_DELAY_MS));
+  }
+
+  #unreachable(): string {
+    const { slot } = this.#parcel;
+    const owner = this.#context.connections.ownerOf(slot);
+    const node = owner === undefined ? "no node owns" : `${addressKey(owner)} cannot be reached, which owns`;
+    return `${node} hash slot ${slot}; the command was not executed`;
+  }
+
+  #finish(reply: Buffer): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#release();
+    this.#settle(reply);
+  }
+
+  #release(): void {
+    const lent = this.#lent;
+    this.#lent = undefined;
+    if (lent !== undefined) this.#context.connections.giveBack(lent);
+  }
+}
+
+/** Takes the reply to ASKING, which says nothing that the reply behind it does not say better. */
+const IGNORED: ReplyTarget = {
+  deliver: () => undefined,
+  redirected: () => undefined,
+  lost: () => undefined,
+};

@@ -1,0 +1,250 @@
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { MINUS } from "../resp/bytes.ts";
+import { encodeCommand } from "../resp/encoder.ts";
+import { ReplyScanner } from "../resp/reply-scanner.ts";
+import { mayRedirect, parseRedirection } from "../routing/redirection.ts";
+import type { Address } from "../routing/topology.ts";
+import { addressKey } from "../routing/topology.ts";
+import type { Exchange } from "./exchange.ts";
+import { Outbox } from "./outbox.ts";
+import { UpstreamError } from "./upstream-error.ts";
+
+/** What a connection to a node needs. */
+export interface UpstreamOptions {
+  readonly address: Address;
+  /** Starts the socket; a TLS socket is `secureConnect`ed when both sides have proved who they are. */
+  readonly dial: (address: Address) => Socket | TLSSocket;
+  /** Arguments of the AUTH that comes before all else; none for a connection that only checks passwords. */
+  readonly auth?: readonly Buffer[] | undefined;
+  /** Milliseconds for connecting, the TLS handshake and AUTH together. */
+  readonly connectTimeoutMs: number;
+  /** Called once, after all its exchanges were told. */
+  readonly onEnd: (connection: UpstreamConnection, reason: UpstreamError) => void;
+}
+
+/**
+ * One connection to one node. Requests go out in the order of `send`, in one write a turn of the event loop; the replies'
+ * boundaries are found and their bytes handed on as they come. It can be used at once: until it is connected and logged in,
+ * requests wait in it.
+ */
+export class UpstreamConnection {
+  readonly address: Address;
+  /** When bytes last came, or when it last began to wait for some, in milliseconds of the monotonic clock. */
+  lastProgressAt = performance.now();
+
+  readonly #options: UpstreamOptions;
+  readonly #socket: Socket;
+  readonly #outbox: Outbox;
+  readonly #scanner = new ReplyScanner();
+  #state: "connecting" | "authenticating" | "ready" | "closed" = "connecting";
+  #head: Exchange | undefined;
+  #tail: Exchange | undefined;
+  /** The first exchange whose bytes are still in the outbox: it and those behind it have reached nobody. */
+  #firstUnsent: Exchange | undefined;
+  /** An error line that is not whole yet: whether it is a redirection shows only at its end. */
+  #partialError: Buffer | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: UpstreamOptions) {
+    this.#options = options;
+    this.address = options.address;
+    const socket = options.dial(options.address);
+    this.#socket = socket;
+    this.#outbox = new Outbox(socket, () => {
+      this.#firstUnsent = undefined;
+    });
+    this.#outbox.held = true;
+    this.#timer = setTimeout(() => {
+      this.#end(this.#error("UPSTREAM_CONNECT", `no answer within ${options.connectTimeoutMs} ms`));
+    }, options.connectTimeoutMs);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 10_000);
+    socket.once("encrypted" in socket ? "secureConnect" : "connect", () => {
+      this.#connected();
+    });
+    socket.on("data", (chunk: Buffer) => {
+      this.#receive(chunk);
+    });
+    socket.on("error", (error: Error) => {
+      this.#end(this.#error(this.#state === "ready" ? "UPSTREAM_LOST" : "UPSTREAM_CONNECT", error.message, error));
+    });
+    socket.on("close", () => {
+      this.#end(this.#error(this.#state === "ready" ? "UPSTREAM_LOST" : "UPSTREAM_CONNECT", "the node closed the connection"));
+    });
+  }
+
+  get closed(): boolean {
+    return this.#state === "closed";
+  }
+
+  get ready(): boolean {
+    return this.#state === "ready";
+  }
+
+  /** True while it owes no reply. */
+  get idle(): boolean {
+    return this.#head === undefined;
+  }
+
+  /** Sends the requests of `exchange` behind all others. A closed connection tells its target at once that they are lost. */
+  send(exchange: Exchange): void {
+    if (this.#state === "closed") {
+      exchange.target.lost(exchange, false, this.#error("UPSTREAM_CLOSED", "the connection is closed"));
+      return;
+    }
+    if (this.#tail === undefined) {
+      this.#head = exchange;
+      this.lastProgressAt = exchange.startedAt;
+    } else this.#tail.nextOnConnection = exchange;
+    this.#tail = exchange;
+    this.#firstUnsent ??= exchange;
+    this.#outbox.append(exchange.bytes, exchange.start, exchange.end);
+  }
+
+  /** Writes bytes that belong to the last exchange sent. For one without an end: a subscription. */
+  write(bytes: Buffer, start: number, end: number): void {
+    if (this.#state !== "closed") this.#outbox.append(bytes, start, end);
+  }
+
+  /** Ends the connection now; requests without a reply are lost. */
+  close(why = "the proxy closed the connection"): void {
+    this.#end(this.#error("UPSTREAM_CLOSED", why));
+  }
+
+  #connected(): void {
+    const auth = this.#options.auth;
+    if (auth === undefined) {
+      this.#becomeReady();
+      return;
+    }
+    this.#state = "authenticating";
+    this.#socket.write(encodeCommand(["AUTH", ...auth]));
+  }
+
+  #becomeReady(): void {
+    clearTimeout(this.#timer);
+    this.#state = "ready";
+    this.#outbox.held = false;
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#state === "closed") return;
+    this.lastProgressAt = performance.now();
+    let bytes = chunk;
+    if (this.#partialError !== undefined) {
+      bytes = Buffer.concat([this.#partialError, chunk]);
+      this.#partialError = undefined;
+    }
+    try {
+      if (this.#state === "authenticating") bytes = this.#finishLogin(bytes);
+      this.#hand(bytes);
+    } catch (error) {
+      this.#end(this.#error("UPSTREAM_PROTOCOL", error instanceof Error ? error.message : String(error), error));
+    }
+  }
+
+  /** Reads the reply to AUTH; what comes behind it is returned. */
+  #finishLogin(bytes: Buffer): Buffer {
+    const lineEnd = bytes.indexOf("\r\n");
+    if (lineEnd < 0) {
+      this.#partialError = bytes;
+      return bytes.subarray(bytes.length);
+    }
+    if (bytes[0] === MINUS) {
+      const reply = bytes.toString("utf8", 1, lineEnd);
+      this.#end(this.#error("UPSTREAM_AUTHENTICATION", `the node refused to log in: ${reply}`, undefined, reply));
+      return bytes.subarray(bytes.length);
+    }
+    this.#becomeReady();
+    return bytes.subarray(lineEnd + 2);
+  }
+
+  /** Finds the replies in `bytes` and hands them to the exchanges they belong to, as much at a time as belongs to one. */
+  #hand(bytes: Buffer): void {
+    const end = bytes.length;
+    const scanner = this.#scanner;
+    let pos = 0;
+    while (pos < end) {
+      const exchange = this.#head;
+      if (exchange === undefined) throw new Error("the node sent a reply to nothing");
+      const from = pos;
+      const missing = exchange.count - exchange.answered;
+      let complete = 0;
+      let whole = true;
+      while (complete < missing && pos < end) {
+        const replyStart = pos;
+        const isError = bytes[pos] === MINUS && scanner.between;
+        const replyEnd = isError ? bytes.indexOf(10, pos) + 1 : scanner.scan(bytes, pos, end);
+        if (replyEnd <= 0) {
+          whole = false;
+          if (isError) this.#partialError = bytes.subarray(replyStart);
+          else pos = end;
+          break;
+        }
+        if (isError && this.#redirected(exchange, bytes, from, replyStart, replyEnd, complete)) {
+          complete = -1;
+          pos = replyEnd;
+          break;
+        }
+        pos = replyEnd;
+        complete++;
+      }
+      if (complete < 0) continue;
+      exchange.answered += complete;
+      if (complete === missing) this.#shift(exchange);
+      if (pos > from) exchange.target.deliver(exchange, bytes, from, pos, complete);
+      if (this.#partialError !== undefined || !whole || this.closed) return;
+    }
+  }
+
+  /** True where the error line at `start` is a redirection: what came before it is delivered, and the target told. */
+  #redirected(exchange: Exchange, bytes: Buffer, from: number, start: number, end: number, complete: number): boolean {
+    const line = mayRedirect(bytes[start + 1]!) ? bytes.toString("latin1", start, end) : "";
+    const redirection = line === "" ? undefined : parseRedirection(line, this.address.host);
+    if (redirection === undefined) {
+      const word = /^-([A-Z]+)/.exec(bytes.toString("latin1", start, Math.min(end, start + 32)))?.[1] ?? "ERR";
+      (exchange.failures ??= []).push({ index: exchange.answered + complete, word });
+      return false;
+    }
+    exchange.answered += complete;
+    if (complete > 0) exchange.target.deliver(exchange, bytes, from, start, complete);
+    this.#shift(exchange);
+    const rest = exchange.target.redirected(exchange, redirection, Buffer.from(bytes.subarray(start, end)));
+    if (rest !== undefined) {
+      rest.nextOnConnection = this.#head;
+      this.#head = rest;
+      this.#tail ??= rest;
+    }
+    return true;
+  }
+
+  #shift(exchange: Exchange): void {
+    this.#head = exchange.nextOnConnection;
+    if (this.#head === undefined) this.#tail = undefined;
+    exchange.nextOnConnection = undefined;
+  }
+
+  #end(reason: UpstreamError): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    clearTimeout(this.#timer);
+    this.#outbox.clear();
+    this.#socket.destroy();
+    let unsent = false;
+    let exchange = this.#head;
+    this.#head = this.#tail = undefined;
+    while (exchange !== undefined) {
+      const next: Exchange | undefined = exchange.nextOnConnection;
+      exchange.nextOnConnection = undefined;
+      unsent ||= exchange === this.#firstUnsent;
+      exchange.target.lost(exchange, !unsent, reason);
+      exchange = next;
+    }
+    this.#options.onEnd(this, reason);
+  }
+
+  #error(code: UpstreamError["code"], message: string, cause?: unknown, reply?: string): UpstreamError {
+    return new UpstreamError(code, `${addressKey(this.address)}: ${message}`, { cause, ...(reply !== undefined && { reply }) });
+  }
+}

@@ -1,0 +1,76 @@
+import { Delivery } from "../cluster/delivery.ts";
+import type { DeliveryContext } from "../cluster/delivery.ts";
+import { encodeArray, encodeCommand, encodeError } from "../resp/encoder.ts";
+import type { Request } from "../resp/request-parser.ts";
+import { argument } from "../routing/keys.ts";
+import type { Merge } from "../routing/merge.ts";
+import { isError, mergeReplies } from "../routing/merge.ts";
+import { slotOfArgument } from "../routing/plan.ts";
+import type { Topology } from "../routing/topology.ts";
+import { representativeSlots } from "../routing/topology.ts";
+
+/** Gets the one reply that several became. */
+type Settle = (reply: Buffer) => void;
+
+/**
+ * Sends one request to every master and merges the replies, in the order of the slots they own.
+ *
+ * @param onDelay called where a master must be asked again
+ */
+export function fanOut(
+  context: DeliveryContext,
+  topology: Topology,
+  request: Request,
+  plan: { readonly merge: Merge; readonly readonly: boolean; readonly exclusive: boolean; readonly frame?: Buffer },
+  settle: Settle,
+  onDelay: () => void,
+): readonly Delivery[] {
+  const slots = representativeSlots(topology);
+  const bytes = plan.frame ?? request.frame.subarray(request.start, request.end);
+  if (slots.length === 0) {
+    settle(encodeError("CLUSTERDOWN no node owns a hash slot; the command was not executed"));
+    return [];
+  }
+  const parcels = slots.map((slot) => ({ request: bytes, slot, readonly: plan.readonly, exclusive: plan.exclusive }));
+  return deliverAll(context, parcels, onDelay, (replies) => {
+    settle(mergeReplies(plan.merge, replies));
+  });
+}
+
+/** MGET as single GETs to the owners of the keys. One that cannot be fetched makes the whole answer an error. */
+export function fetchEach(context: DeliveryContext, request: Request, settle: Settle, onDelay: () => void): readonly Delivery[] {
+  const parcels = Array.from({ length: request.argc - 1 }, (_, i) => ({
+    request: encodeCommand(["GET", argument(request, i + 1)]),
+    slot: slotOfArgument(request, i + 1),
+    readonly: true,
+    exclusive: false,
+  }));
+  return deliverAll(context, parcels, onDelay, (replies) => {
+    const failure = replies.find(isError);
+    settle(failure === undefined ? encodeArray(replies) : encodeError(context.errorPrefix + failure.toString("utf8", 1)));
+  });
+}
+
+function deliverAll(
+  context: DeliveryContext,
+  parcels: readonly { request: Buffer; slot: number; readonly: boolean; exclusive: boolean }[],
+  onDelay: () => void,
+  settle: (replies: Buffer[]) => void,
+): readonly Delivery[] {
+  const replies = new Array<Buffer>(parcels.length);
+  let missing = parcels.length;
+  const deliveries = parcels.map(
+    (parcel, i) =>
+      new Delivery(
+        context,
+        parcel,
+        (reply) => {
+          replies[i] = reply;
+          if (--missing === 0) settle(replies);
+        },
+        onDelay,
+      ),
+  );
+  for (const delivery of deliveries) delivery.start();
+  return deliveries;
+}

@@ -1,0 +1,100 @@
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:tls";
+import type { Server, TLSSocket } from "node:tls";
+import type { HostPort } from "../config.ts";
+import { identityOf } from "../access/identity.ts";
+import type { Identity } from "../access/identity.ts";
+import { encodeError } from "../resp/encoder.ts";
+
+/** The proxy's own side of TLS, as PEM. */
+export interface ListenerTls {
+  readonly cert: string;
+  readonly key: string;
+  /** The authority of users' certificates. */
+  readonly clientCa: string;
+}
+
+/** What happens at a listener. */
+export interface ListenerEvents {
+  /** A client that has proved who it is. */
+  readonly onClient: (socket: TLSSocket, identity: Identity) => void;
+  /** A client that could not, or one too many; `reason` is for the log. */
+  readonly onRefused: (remote: string, reason: string) => void;
+}
+
+/** One address at which clients of one database arrive: mutual TLS, TLS 1.2 or 1.3, a certificate of the user authority. */
+export class Listener {
+  readonly #server: Server;
+  readonly #listen: HostPort;
+
+  constructor(
+    listen: HostPort,
+    tls: ListenerTls,
+    limits: { readonly tlsHandshakeTimeoutMs: number; readonly maxConnections: number },
+    connectionCount: () => number,
+    events: ListenerEvents,
+  ) {
+    this.#listen = listen;
+    this.#server = createServer({
+      cert: tls.cert,
+      key: tls.key,
+      ca: tls.clientCa,
+      requestCert: true,
+      rejectUnauthorized: true,
+      minVersion: "TLSv1.2",
+      handshakeTimeout: limits.tlsHandshakeTimeoutMs,
+      allowHalfOpen: true,
+    });
+    this.#server.on("secureConnection", (socket) => {
+      socket.on("error", () => socket.destroy());
+      if (connectionCount() >= limits.maxConnections) {
+        events.onRefused(remoteOf(socket), `there are ${limits.maxConnections} connections already`);
+        socket.end(encodeError("ERR max number of clients reached"));
+        return;
+      }
+      try {
+        events.onClient(socket, identityOf(socket.getPeerX509Certificate()!));
+      } catch (error) {
+        events.onRefused(remoteOf(socket), messageOf(error));
+        socket.destroy();
+      }
+    });
+    this.#server.on("tlsClientError", (error, socket) => {
+      events.onRefused(remoteOf(socket), messageOf(error));
+    });
+  }
+
+  /**
+   * Begins to listen.
+   *
+   * @throws Error with the address in its message, where that cannot be taken
+   */
+  async start(): Promise<void> {
+    const { host, port } = this.#listen;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", (error: NodeJS.ErrnoException) => {
+        reject(new Error(`cannot listen on ${host}:${port}: ${error.code === "EADDRINUSE" ? "the port is in use" : error.message}`));
+      });
+      this.#server.listen({ host, port, backlog: 4_096 }, resolve);
+    });
+  }
+
+  /** Where it listens; of use where the port was given as 0. */
+  get address(): HostPort {
+    const { address, port } = this.#server.address() as AddressInfo;
+    return { host: address, port };
+  }
+
+  /** Takes no more clients; those that are there stay. */
+  stop(): void {
+    this.#server.close();
+  }
+}
+
+function remoteOf(socket: TLSSocket): string {
+  return `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,79 @@
+import type { Exchange } from "../cluster/exchange.ts";
+import type { Outbox } from "../cluster/outbox.ts";
+
+/** Held replies smaller than this are copied, so that they do not keep a whole chunk of a node's socket in memory. */
+const COPY_BELOW = 4_096;
+
+/**
+ * What the proxy owes one client: replies in the order of the requests, whatever order the nodes answer in. Replies to the
+ * oldest requests pass straight to the client's outbox; those that come early are held.
+ */
+export class ReplyQueue {
+  /** Requests without a whole reply handed on. */
+  requests = 0;
+  /** Bytes held because replies before them have not come. */
+  heldBytes = 0;
+
+  readonly #outbox: Outbox;
+  readonly #onDone: (exchange: Exchange) => void;
+  #head: Exchange | undefined;
+  #tail: Exchange | undefined;
+
+  /** @param onDone called for each exchange whose last reply was handed to the outbox, in order */
+  constructor(outbox: Outbox, onDone: (exchange: Exchange) => void) {
+    this.#outbox = outbox;
+    this.#onDone = onDone;
+  }
+
+  get empty(): boolean {
+    return this.#head === undefined;
+  }
+
+  /** Adds the newest requests. */
+  push(exchange: Exchange): void {
+    this.requests += exchange.count;
+    if (this.#tail === undefined) this.#head = exchange;
+    else this.#tail.nextForClient = exchange;
+    this.#tail = exchange;
+  }
+
+  /** Puts `inserted` behind `exchange`, in place of requests cut off it: the number owed stays the same. */
+  insertBehind(exchange: Exchange, inserted: Exchange): void {
+    inserted.nextForClient = exchange.nextForClient;
+    exchange.nextForClient = inserted;
+    if (this.#tail === exchange) this.#tail = inserted;
+  }
+
+  /** Bytes of replies to `exchange`, whose `answered` counts those that are whole by now. */
+  deliver(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
+    if (exchange === this.#head) {
+      this.#outbox.append(bytes, start, end);
+    } else {
+      const piece = bytes.subarray(start, end);
+      (exchange.held ??= []).push(piece.length < COPY_BELOW ? Buffer.from(piece) : piece);
+      this.heldBytes += piece.length;
+    }
+    this.settle();
+  }
+
+  /** Moves on from exchanges at the head that are done. To be called when one is done without a delivery, too. */
+  settle(): void {
+    while (this.#head?.done === true) {
+      const done: Exchange = this.#head;
+      this.#head = done.nextForClient;
+      done.nextForClient = undefined;
+      if (this.#head === undefined) this.#tail = undefined;
+      else this.#release(this.#head);
+      this.requests -= done.count;
+      this.#onDone(done);
+    }
+  }
+
+  #release(exchange: Exchange): void {
+    for (const piece of exchange.held ?? []) {
+      this.heldBytes -= piece.length;
+      this.#outbox.append(piece, 0, piece.length);
+    }
+    exchange.held = undefined;
+  }
+}
