@@ -28,6 +28,8 @@ export interface NodeView {
   readonly keys: number;
   /** `cluster_state:ok` */
   readonly clusterOk: boolean;
+  /** A replica whose link to its master is up and in sync; true of a master. */
+  readonly inSync: boolean;
   /** All members it knows, itself among them. */
   readonly members: readonly MemberView[];
 }
@@ -125,6 +127,8 @@ function planRoles(views: readonly NodeView[], cluster: NodeView, masters: numbe
   if (replicate.length > 0) return { kind: "replace", introduce: [], replicate, forget: [] };
   const unwell = views.find((view) => !view.clusterOk);
   if (unwell !== undefined) return wait(keys, `${nodeName(unwell.node)} does not report cluster_state:ok`);
+  const behind = views.find((view) => !view.inSync);
+  if (behind !== undefined) return wait(keys, `${nodeName(behind.node)} is not in sync with its master`);
   return { kind: "adopt" };
 }
 

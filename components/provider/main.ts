@@ -1,6 +1,7 @@
 import { directoryResource } from "./directory-resource.ts";
 import { onWire } from "./dispatcher.ts";
 import { fileResource } from "./file-resource.ts";
+import { formationResource } from "./formation-resource.ts";
 import { passwordResource } from "./password-resource.ts";
 import { processResource } from "./process-resource.ts";
 import { serveProvider } from "./server.ts";
@@ -8,6 +9,7 @@ import { serveProvider } from "./server.ts";
 serveProvider({
   version: "0.1.0",
   resources: {
+    "redisaccess:index:ClusterFormation": onWire(formationResource),
     "redisaccess:index:Directory": onWire(directoryResource),
     "redisaccess:index:File": onWire(fileResource),
     "redisaccess:index:Password": onWire(passwordResource),

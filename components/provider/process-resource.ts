@@ -61,9 +61,10 @@ export const processResource: ResourceType<typeof fields> = {
   preflight,
   identify: (inputs) => inputs.recordFile,
   create: (inputs) => bringUp(inputs),
-  async read(inputs) {
+  async read(inputs, state) {
     const record = await findRecorded(inputs.recordFile);
-    return { state: await describeState(inputs, record), fingerprint: record?.fingerprint ?? "none", pid: record?.pid ?? 0 };
+    // That it stopped is what counts; what it was does not change by that.
+    return { state: await describeState(inputs, record), fingerprint: record?.fingerprint ?? state["fingerprint"], pid: record?.pid ?? 0 };
   },
   update: (inputs) => bringUp(inputs),
   async delete(inputs) {

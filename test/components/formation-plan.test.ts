@@ -34,7 +34,7 @@ function member(index: number, change: Partial<MemberView> = {}): MemberView {
 const allMembers = [0, 1, 2, 3, 4, 5].map((index) => member(index));
 
 function formed(change: (index: number) => Partial<NodeView> = () => ({}), members: readonly MemberView[] = allMembers): NodeView[] {
-  return [0, 1, 2, 3, 4, 5].map((index) => ({ node: address(index), id: id(index), keys: 0, clusterOk: true, members, ...change(index) }));
+  return [0, 1, 2, 3, 4, 5].map((index) => ({ node: address(index), id: id(index), keys: 0, clusterOk: true, inSync: true, members, ...change(index) }));
 }
 
 function alone(index: number, change: Partial<MemberView> = {}): Partial<NodeView> {
@@ -133,6 +133,7 @@ test("handshakes, open slots and a state that is not ok are waited for", () => {
     formed(undefined, shaking),
     formed(undefined, allMembers.map((view, index) => (index === 0 ? { ...view, slots: view.slots - 1 } : view))),
     formed((index) => ({ clusterOk: index !== 3 })),
+    formed((index) => ({ inSync: index !== 4 })),
     formed((index) => (index < 3 ? { members: allMembers.slice(0, 3) } : { members: allMembers.slice(3) })),
   ];
   for (const views of cases) {

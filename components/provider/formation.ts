@@ -1,0 +1,140 @@
+import type { NodeAddress } from "../cluster-plan.ts";
+import { nodeName } from "../cluster-plan.ts";
+import { planFormation } from "../formation-plan.ts";
+import type { FormationPlan, NodeView } from "../formation-plan.ts";
+
+/** What forming a cluster needs of the world. */
+export interface FormationPorts {
+  /** Looks at one node; rejects if it does not answer. */
+  observe(node: NodeAddress): Promise<NodeView>;
+  /** Sends one command to one node; rejects with Redis's own error. */
+  call(node: NodeAddress, command: readonly [string, ...string[]]): Promise<unknown>;
+  /** `redis-cli --cluster create` over all nodes. */
+  createCluster(): Promise<void>;
+  /** Milliseconds on a clock that only goes forward. */
+  now(): number;
+  pause(): Promise<void>;
+}
+
+/** The declared cluster, and how long to try. */
+export interface FormationTask {
+  readonly nodes: readonly NodeAddress[];
+  readonly masters: number;
+  /** For everything together. */
+  readonly limitMs: number;
+  /** How long a state that may heal by itself is watched before an empty cluster is started over. */
+  readonly graceMs: number;
+}
+
+/** The cluster could not be brought to what is declared; nothing that holds data was touched. */
+export class FormationError extends Error {
+  readonly code = "CLUSTER_FORMATION";
+
+  constructor(problem: string) {
+    super(`the cluster was not formed: ${problem}`);
+    this.name = "FormationError";
+  }
+}
+
+/**
+ * Brings the nodes to the declared cluster: look, plan, do one step, look again, until there is nothing to do.
+ * It may be interrupted anywhere: the next run starts from what it then sees.
+ * @returns what each node says of itself, in the declared order
+ * @throws {FormationError} foreign data or members, or no end within the limit
+ */
+export async function formCluster(task: FormationTask, ports: FormationPorts): Promise<readonly NodeView[]> {
+  const end = ports.now() + task.limitMs;
+  let waitingSince: number | undefined;
+  let obstacle = "nothing has been tried";
+  while (ports.now() < end) {
+    const views = await observeAll(task.nodes, ports);
+    if (typeof views === "string") {
+      obstacle = views;
+      await ports.pause();
+      continue;
+    }
+    const plan = planFormation(views, task.masters);
+    if (plan.kind === "adopt") return views;
+    if (plan.kind === "refuse") throw new FormationError(plan.reason);
+    if (plan.kind !== "wait") waitingSince = undefined;
+    else waitingSince ??= ports.now();
+    const patient = waitingSince !== undefined && ports.now() - waitingSince < task.graceMs;
+    obstacle = (await takeStep(plan, patient, views, ports)) ?? obstacle;
+    await ports.pause();
+  }
+  throw new FormationError(`after ${task.limitMs / 1000} s still: ${obstacle}`);
+}
+
+/** Views of all nodes, or why one of them has none. */
+export async function observeAll(nodes: readonly NodeAddress[], ports: Pick<FormationPorts, "observe">): Promise<readonly NodeView[] | string> {
+  const results = await Promise.allSettled(nodes.map((node) => ports.observe(node)));
+  const views: NodeView[] = [];
+  for (const [index, result] of results.entries()) {
+    if (result.status === "rejected") return describeSilence(nodes[index]!, result.reason);
+    views.push(result.value);
+  }
+  return views;
+}
+
+function describeSilence(node: NodeAddress, reason: unknown): string {
+  const message = reason instanceof Error ? reason.message : String(reason);
+  const name = nodeName(node);
+  return message.startsWith(name) ? message : `${name}: ${message}`;
+}
+
+/** @returns what stood in the way, if anything */
+async function takeStep(plan: FormationPlan, patient: boolean, views: readonly NodeView[], ports: FormationPorts): Promise<string | undefined> {
+  switch (plan.kind) {
+    case "create":
+      await ports.createCluster();
+      return undefined;
+    case "start-over":
+      return startOver(views, ports);
+    case "replace":
+      return replace(plan, views, ports);
+    case "wait":
+      if (!patient && plan.ifItLasts === "start-over") return startOver(views, ports);
+      return plan.reason;
+    case "adopt":
+    case "refuse":
+      return undefined;
+  }
+}
+
+/**
+ * Takes all nodes out of the unfinished cluster. Masters come first: Redis refuses to reset one that holds keys, so keys
+ * written since the look stop it here, before a replica would drop its copy.
+ */
+async function startOver(views: readonly NodeView[], ports: FormationPorts): Promise<string | undefined> {
+  const isMaster = (view: NodeView): boolean => view.members.find((member) => member.id === view.id)?.isMaster !== false;
+  for (const group of [views.filter(isMaster), views.filter((view) => !isMaster(view))]) {
+    for (const view of group) {
+      const problem = await attempt(view.node, ["CLUSTER", "RESET", "HARD"], ports);
+      if (problem !== undefined) return problem;
+    }
+  }
+  return undefined;
+}
+
+async function replace(plan: Extract<FormationPlan, { kind: "replace" }>, views: readonly NodeView[], ports: FormationPorts): Promise<string | undefined> {
+  const problems: (string | undefined)[] = [];
+  const member = views.find((view) => view.members.length > 1) ?? views[0]!;
+  for (const id of plan.forget) {
+    for (const view of views.filter(({ members }) => members.some((known) => known.id === id))) {
+      problems.push(await attempt(view.node, ["CLUSTER", "FORGET", id], ports));
+    }
+  }
+  for (const { host, port } of plan.introduce) problems.push(await attempt(member.node, ["CLUSTER", "MEET", host, String(port)], ports));
+  for (const { node, masterId } of plan.replicate) problems.push(await attempt(node, ["CLUSTER", "REPLICATE", masterId], ports));
+  return problems.find((problem) => problem !== undefined);
+}
+
+/** A step that fails is no end: gossip may not have got there yet. The next look decides. */
+async function attempt(node: NodeAddress, command: readonly [string, ...string[]], ports: FormationPorts): Promise<string | undefined> {
+  try {
+    await ports.call(node, command);
+    return undefined;
+  } catch (error) {
+    return `${nodeName(node)} refused ${command.slice(0, 2).join(" ")}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}

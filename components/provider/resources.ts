@@ -1,0 +1,133 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** Where a node's mutual TLS login is found: files on this machine, and a Redis user. */
+export interface NodeLogin {
+  /** PEM file of the CA that signed the nodes' certificates. */
+  readonly caFile: pulumi.Input<string>;
+  readonly certFile: pulumi.Input<string>;
+  readonly keyFile: pulumi.Input<string>;
+  readonly user: pulumi.Input<string>;
+  readonly password: pulumi.Input<string>;
+}
+
+/** Inputs of {@link Directory}. */
+export interface DirectoryArgs {
+  /** Absolute path. */
+  readonly path: pulumi.Input<string>;
+  /** Four octal digits; default 0700. */
+  readonly mode?: pulumi.Input<string>;
+  /** Whether all it holds is deleted with it; otherwise it is deleted only when empty. Default false. */
+  readonly purge?: pulumi.Input<boolean>;
+  /** Entries that a purge leaves. */
+  readonly keep?: pulumi.Input<pulumi.Input<string>[]>;
+}
+
+/** A directory that is made and removed with the stack. One to be purged must be empty or absent at first. */
+export class Directory extends pulumi.CustomResource {
+  declare readonly path: pulumi.Output<string>;
+
+  constructor(name: string, args: DirectoryArgs, opts?: pulumi.CustomResourceOptions) {
+    super("redisaccess:index:Directory", name, { ...args }, opts);
+  }
+}
+
+/** Inputs of {@link File}; exactly one of `content` and `source`. */
+export interface FileArgs {
+  /** Absolute path. */
+  readonly path: pulumi.Input<string>;
+  readonly content?: pulumi.Input<string>;
+  /** Absolute path of a local file to copy: for what is too large for the state. Needs `sourceSha256`. */
+  readonly source?: pulumi.Input<string>;
+  readonly sourceSha256?: pulumi.Input<string>;
+  /** Four octal digits; default 0600. */
+  readonly mode?: pulumi.Input<string>;
+  /** `uid:gid`; default whoever runs the provider. */
+  readonly owner?: pulumi.Input<string>;
+}
+
+/** A file whose content, mode and owner are held as declared. It is written atomically. */
+export class File extends pulumi.CustomResource {
+  declare readonly path: pulumi.Output<string>;
+  declare readonly sha256: pulumi.Output<string>;
+
+  constructor(name: string, args: FileArgs, opts?: pulumi.CustomResourceOptions) {
+    super("redisaccess:index:File", name, { ...args, sha256: undefined }, opts);
+  }
+}
+
+/** Inputs of {@link Process}; exactly one of the `ready…` probes. */
+export interface ProcessArgs {
+  /** Absolute path of the program. */
+  readonly program: pulumi.Input<string>;
+  readonly args?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Working directory. */
+  readonly directory: pulumi.Input<string>;
+  /** The whole environment, but for a plain PATH. */
+  readonly environment?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /** Standard output and error are appended to it; mode 0600. */
+  readonly logFile: pulumi.Input<string>;
+  /** Where the process is recorded, to be found again. */
+  readonly recordFile: pulumi.Input<string>;
+  /** Addresses it listens on; if another program holds one, `pulumi preview` refuses. */
+  readonly listens?: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
+  /** Ready when `host:port` accepts a connection. */
+  readonly readyTcp?: pulumi.Input<string>;
+  /** Ready when a GET of this URL is answered with 200. */
+  readonly readyHttp?: pulumi.Input<string>;
+  /** Ready when this Redis node answers; after a restart also its cluster must be well again. */
+  readonly readyRedis?: pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> } & NodeLogin>;
+  /** Default 30. */
+  readonly readyLimitSeconds?: pulumi.Input<number>;
+  /** Seconds from SIGTERM to SIGKILL; default 20. */
+  readonly stopLimitSeconds?: pulumi.Input<number>;
+  /** Hashes of what it must be restarted for when it changes. */
+  readonly restartOn?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+}
+
+/** A program that runs until the stack says otherwise, whoever's shell started it. */
+export class Process extends pulumi.CustomResource {
+  declare readonly pid: pulumi.Output<number>;
+  /** `running`, or what else was found. */
+  declare readonly state: pulumi.Output<string>;
+
+  constructor(name: string, args: ProcessArgs, opts?: pulumi.CustomResourceOptions) {
+    super("redisaccess:index:Process", name, { ...args, pid: undefined, state: undefined }, opts);
+  }
+}
+
+/** Inputs of {@link Password}. */
+export interface PasswordArgs {
+  /** Any text; another one makes another password. */
+  readonly revision?: pulumi.Input<string>;
+}
+
+/** 32 random bytes in hex; a secret that exists in the stack's state only. */
+export class Password extends pulumi.CustomResource {
+  declare readonly value: pulumi.Output<string>;
+
+  constructor(name: string, args: PasswordArgs = {}, opts?: pulumi.CustomResourceOptions) {
+    super("redisaccess:index:Password", name, { ...args, value: undefined }, pulumi.mergeOptions(opts, { additionalSecretOutputs: ["value"] }));
+  }
+}
+
+/** Inputs of {@link ClusterFormation}. */
+export interface ClusterFormationArgs extends NodeLogin {
+  readonly nodes: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
+  readonly replicasPerMaster?: pulumi.Input<number>;
+  /** Absolute path; default /usr/bin/redis-cli. */
+  readonly redisCli?: pulumi.Input<string>;
+  /** Where a running redis-cli is recorded. */
+  readonly recordFile: pulumi.Input<string>;
+  /** Limit for the whole formation; default 180. */
+  readonly limitSeconds?: pulumi.Input<number>;
+}
+
+/** Running nodes joined to one cluster: formed, adopted if it is as declared, completed if a run was interrupted. */
+export class ClusterFormation extends pulumi.CustomResource {
+  /** Node ids in the order of the nodes. */
+  declare readonly nodeIds: pulumi.Output<string[]>;
+
+  constructor(name: string, args: ClusterFormationArgs, opts?: pulumi.CustomResourceOptions) {
+    super("redisaccess:index:ClusterFormation", name, { ...args, nodeIds: undefined, state: undefined }, opts);
+  }
+}
