@@ -90,3 +90,19 @@ make_passphrase() {
   ln "$temporary" "$file" 2>/dev/null || true
   rm -f "$temporary"
 }
+
+# Lets an installed Pulumi that has its language host fetch the plugins it lacks; fails if it cannot. Tried once for
+# each such Pulumi, because without a network it takes long.
+complete_installed_pulumi() {
+  local pulumi plugin name version tried=$root/.pulumi/plugins-tried
+  pulumi=$(installed_pulumi) && finds_language_host "$pulumi" || return 1
+  [[ -f $tried && $(<"$tried") == "$pulumi" ]] && return 1
+  for plugin in "${required_plugins[@]}"; do
+    read -r name version <<<"$plugin"
+    if ! with_progress "Installing the $name plugin of $pulumi" timeout 60 "$pulumi" plugin install resource "$name" "$version"; then
+      printf '%s\n' "$pulumi" >"$tried"
+      return 1
+    fi
+  done
+  official_pulumi >/dev/null
+}

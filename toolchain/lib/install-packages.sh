@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs Debian packages; run as root by setup.sh. A redis-server that is installed here starts no service of its own:
+# Debian's would take port 6379, and nobody has asked for it. A service that was there before is left alone.
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive
+
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+  # 101 is "action not allowed" to invoke-rc.d and deb-systemd-invoke: packages start nothing while it is there.
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+
+apt-get update
+apt-get install --yes --no-install-recommends "$@"
+
+for package in "$@"; do
+  if [[ $package == redis-server ]] && type -P systemctl >/dev/null; then
+    systemctl disable redis-server.service
+  fi
+done

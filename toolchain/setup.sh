@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Sets this checkout up on a bare machine: Debian packages, npm packages with Node 24, Pulumi. Does what is missing and
+# nothing else; run again, it is done in a moment.
+#
+# Usage: setup.sh [--tests]     --tests: what the tests need as well
+set -euo pipefail
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+for part in messages debian npm engine pulumi-build bridge; do
+  # shellcheck source=/dev/null
+  source "$root/toolchain/lib/$part.sh"
+done
+
+mode=${1-}
+if [[ -n $mode && $mode != --tests ]]; then
+  sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  [[ $mode == --help || $mode == -h ]] && exit 0 || exit 2
+fi
+mkdir -p "$root/.pulumi"
+log=$root/.pulumi/setup.log
+: >"$log"
+started=$SECONDS
+
+ensure_packages "$mode"
+ensure_npm_packages
+if ! official_pulumi >/dev/null && ! complete_installed_pulumi; then
+  ensure_pulumi_engine
+  ensure_bridge
+fi
+((SECONDS - started < 3)) || say "Set up in $((SECONDS - started)) s."
