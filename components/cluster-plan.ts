@@ -57,6 +57,19 @@ export function checkClusterDeclaration({ nodes, replicasPerMaster }: ClusterDec
   return masterCount(nodes.length, replicasPerMaster);
 }
 
+/**
+ * Refuses nodes of one machine that have the same port: their directories are named by it.
+ * @throws {InvalidValueError}
+ */
+export function checkPortsDiffer(nodes: readonly NodeAddress[]): void {
+  const seen = new Map<number, number>();
+  nodes.forEach(({ port }, index) => {
+    const other = seen.get(port);
+    if (other !== undefined) throw new InvalidValueError(`nodes[${index}]`, `port ${port} is already that of nodes[${other}]; on one machine each node needs a port of its own`);
+    seen.set(port, index);
+  });
+}
+
 function masterCount(nodes: number, replicasPerMaster: number): number {
   const share = replicasPerMaster + 1;
   const masters = Math.floor(nodes / share);

@@ -22,11 +22,11 @@ export interface RedisConf {
   /** Password of `masterUser`; makes the whole text a secret. */
   readonly masterPassword: string;
   /** `yes` (the default) requires a certificate of every client, `optional` accepts clients without one. */
-  readonly tlsAuthClients?: "yes" | "optional";
+  readonly tlsAuthClients?: "yes" | "optional" | undefined;
   /** Milliseconds after which a silent node counts as failed. Default 5000. */
-  readonly nodeTimeoutMs?: number;
+  readonly nodeTimeoutMs?: number | undefined;
   /** Additional parameters by name. Those this function writes itself, and those that would open another door, are refused. */
-  readonly parameters?: Readonly<Record<string, RedisParameter>>;
+  readonly parameters?: Readonly<Record<string, RedisParameter>> | undefined;
 }
 
 /** Default of `nodeTimeoutMs`: with it a failover takes some seconds, and a short stall does not cause one. */

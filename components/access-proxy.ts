@@ -1,0 +1,166 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { CertificateAuthority } from "./authority.ts";
+import type { AuthorityKind } from "./certificate-profile.ts";
+import type { NodeAddress } from "./cluster-plan.ts";
+import { contentHash } from "./content-hash.ts";
+import type { Host } from "./host.ts";
+import { InvalidValueError } from "./invalid-value-error.ts";
+import { LeafCertificate } from "./leaf-certificate.ts";
+import { bundleProxy } from "./proxy-bundle.ts";
+import { renderProxyConfig } from "./proxy-config.ts";
+import type { ProxyConfigFile } from "./proxy-config.ts";
+
+/** The authorities an access proxy works with. */
+export interface ProxyAuthorities {
+  /** Signs the certificate that the proxy shows to clients. */
+  readonly proxy: CertificateAuthority;
+  /** Signed the certificates of the users whom the proxy lets in. */
+  readonly user: CertificateAuthority;
+  /** With its key the proxy signs the ephemeral certificates that it shows to Redis. */
+  readonly dbClient: CertificateAuthority;
+  /** Verifies the nodes of the cluster. */
+  readonly redis: CertificateAuthority;
+  /** Verifies databases that bring no authority of their own. */
+  readonly db: CertificateAuthority;
+}
+
+/** Inputs of {@link AccessProxy}. */
+export interface AccessProxyArgs {
+  readonly host: Host;
+  /** Absolute path of the proxy's own directory. All it holds is deleted with the proxy, the audit log too unless `keepAudit` is set. */
+  readonly directory: pulumi.Input<string>;
+  readonly authorities: ProxyAuthorities;
+  /** Address of the database's listener. Default 127.0.0.1:7379. */
+  readonly listen?: NodeAddress;
+  /** Loopback address of /healthz, /readyz and /metrics. Default 127.0.0.1:7390. */
+  readonly admin?: NodeAddress;
+  /** Name of the database in the proxy. Default: the component's name. */
+  readonly databaseName?: pulumi.Input<string>;
+  readonly labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /** Nodes of the cluster; the proxy finds the others, and its way when one of these is down. */
+  readonly seeds: pulumi.Input<readonly NodeAddress[]>;
+  /** The proxy starts only after these, such as the cluster it leads to. */
+  readonly startAfter?: readonly pulumi.Resource[];
+  /** Redis user that reads the topology and the command table, and its password. */
+  readonly serviceUser: pulumi.Input<string>;
+  readonly servicePassword: pulumi.Input<string>;
+  /** Which commands the audit log holds. Default `all`. */
+  readonly auditCommands?: pulumi.Input<"all" | "denied" | "none">;
+  /** Whether audit.log stays when the proxy is destroyed. Default false. */
+  readonly keepAudit?: boolean;
+}
+
+const defaultListen: NodeAddress = { host: "127.0.0.1", port: 7379 };
+const defaultAdmin: NodeAddress = { host: "127.0.0.1", port: 7390 };
+
+/** The access proxy: one bundled program with its configuration, certificates and keys, kept running. */
+export class AccessProxy extends pulumi.ComponentResource {
+  readonly listen: NodeAddress;
+  /** Known once the proxy is ready; whoever uses the address finds it listening. */
+  readonly address: pulumi.Output<NodeAddress>;
+
+  /** @throws {InvalidValueError} an authority of another kind than its place asks for */
+  constructor(name: string, args: AccessProxyArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("redis-access:index:AccessProxy", name, {}, opts);
+    checkAuthorityKinds(args.authorities);
+    this.listen = args.listen ?? defaultListen;
+    const admin = args.admin ?? defaultAdmin;
+    const at = (file: string): pulumi.Output<string> => pulumi.interpolate`${args.directory}/${file}`;
+    const contents = this.#renderFiles(name, args, admin);
+    const own = args.host.directory(`${name}-directory`, { path: args.directory, purge: true, keep: args.keepAudit === true ? ["audit.log"] : [] }, { parent: this });
+    const inside = { parent: this, dependsOn: [own] };
+    const files = Object.entries(contents).map(([file, content]) => args.host.file(`${name}-${file}`, { path: at(file), content, mode: "0600" }, inside));
+    const bundle = bundleProxy();
+    files.push(args.host.file(`${name}-proxy.mjs`, { path: at("proxy.mjs"), source: bundle.path, sourceSha256: bundle.sha256, mode: "0600" }, inside));
+    const running = args.host.process(
+      `${name}-process`,
+      {
+        program: process.execPath,
+        args: [at("proxy.mjs"), "--config", at("proxy.yaml")],
+        directory: args.directory,
+        logFile: at("proxy.log"),
+        recordFile: at("proxy.process"),
+        listens: [this.listen, admin],
+        readyHttp: `http://${hostPort(admin)}/readyz`,
+        restartOn: { "proxy.mjs": bundle.sha256, ...Object.fromEntries(Object.entries(contents).map(([file, content]) => [file, contentHash(content)])) },
+      },
+      { parent: this, dependsOn: [...files, ...(args.startAfter ?? [])] },
+    );
+    this.address = running.urn.apply(() => this.listen);
+    this.registerOutputs({ address: this.address });
+  }
+
+  #renderFiles(name: string, args: AccessProxyArgs, admin: NodeAddress): Readonly<Record<string, pulumi.Output<string>>> {
+    const { authorities } = args;
+    const server = new LeafCertificate(
+      `${name}-tls`,
+      { authority: authorities.proxy, commonName: name, ipAddresses: [this.listen.host], dnsNames: this.listen.host === "127.0.0.1" ? ["localhost"] : [] },
+      { parent: this },
+    );
+    const config = pulumi
+      .all([args.seeds, args.databaseName, args.labels, args.serviceUser, args.auditCommands])
+      .apply(([seeds, databaseName, labels, serviceUser, commands]) =>
+        renderProxyConfig(configFile({ name, listen: this.listen, admin, seeds, databaseName: databaseName ?? name, labels: labels ?? {}, serviceUser, commands: commands ?? "all" })),
+      );
+    return {
+      "proxy.yaml": config,
+      "server.crt": server.certPem,
+      "server.key": server.keyPem,
+      "user-ca.crt": authorities.user.certPem,
+      "db-client-ca.crt": authorities.dbClient.certPem,
+      "db-client-ca.key": authorities.dbClient.keyPem,
+      "db-ca.crt": authorities.db.certPem,
+      "redis-ca.crt": authorities.redis.certPem,
+      "proxy.password": pulumi.secret(args.servicePassword),
+    };
+  }
+}
+
+interface Settled {
+  readonly name: string;
+  readonly listen: NodeAddress;
+  readonly admin: NodeAddress;
+  readonly seeds: readonly NodeAddress[];
+  readonly databaseName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceUser: string;
+  readonly commands: "all" | "denied" | "none";
+}
+
+function configFile(settled: Settled): ProxyConfigFile {
+  const [first, ...others] = settled.seeds;
+  if (first === undefined) throw new InvalidValueError("seeds", "is empty; expected at least one node of the cluster");
+  return {
+    name: settled.name,
+    tls: { cert_file: "server.crt", key_file: "server.key", client_ca_file: "user-ca.crt" },
+    db_client: { ca_cert_file: "db-client-ca.crt", ca_key_file: "db-client-ca.key" },
+    db: { ca_cert_file: "db-ca.crt" },
+    admin: { listen: hostPort(settled.admin) },
+    audit: { file: "audit.log", commands: settled.commands },
+    databases: [
+      {
+        name: settled.databaseName,
+        protocol: "redis",
+        uri: `rediss://${hostPort(first)}?mode=cluster`,
+        nodes: others.map(hostPort),
+        static_labels: settled.labels,
+        tls: { ca_cert_file: "redis-ca.crt" },
+        listen: hostPort(settled.listen),
+        profile: "guide",
+        service_user: { name: settled.serviceUser, password_file: "proxy.password" },
+      },
+    ],
+  };
+}
+
+function hostPort({ host, port }: NodeAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function checkAuthorityKinds(authorities: ProxyAuthorities): void {
+  const expected: Readonly<Record<keyof ProxyAuthorities, AuthorityKind>> = { proxy: "proxy", user: "user", dbClient: "db_client", redis: "redis", db: "db" };
+  for (const [place, kind] of Object.entries(expected) as [keyof ProxyAuthorities, AuthorityKind][]) {
+    const actual = authorities[place].kind;
+    if (actual !== kind) throw new InvalidValueError(`authorities.${place}`, `is a ${actual} CA; expected the ${kind} CA`);
+  }
+}

@@ -1,0 +1,51 @@
+import * as pulumi from "@pulumi/pulumi";
+import * as tls from "@pulumi/tls";
+import { authorityUses, checkAuthority } from "./certificate-profile.ts";
+import type { AuthorityKind } from "./certificate-profile.ts";
+
+/** Inputs of {@link CertificateAuthority}. */
+export interface CertificateAuthorityArgs {
+  /** Which of the five authorities it is; it decides what the authority, and all it signs, can be used for. */
+  readonly kind: AuthorityKind;
+  /** Common name. Default: `redis-access <kind> CA`. */
+  readonly commonName?: pulumi.Input<string>;
+  /** Default: 87,600, ten years. */
+  readonly validityHours?: pulumi.Input<number>;
+  /** Whether the engine refuses to delete or replace it: all that it has signed would lose its worth. Default true. */
+  readonly protectAuthority?: boolean;
+}
+
+/** Default of `validityHours`. */
+const tenYearsHours = 87_600;
+
+/** An authority of the split CA: a key, and a certificate signed by itself that carries its kind's extended key usages. */
+export class CertificateAuthority extends pulumi.ComponentResource {
+  readonly kind: AuthorityKind;
+  /** Its certificate, checked against its kind. */
+  readonly certPem: pulumi.Output<string>;
+  /** Its private key; secret. */
+  readonly keyPem: pulumi.Output<string>;
+
+  constructor(name: string, args: CertificateAuthorityArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("redis-access:index:CertificateAuthority", name, {}, opts);
+    const child = { parent: this, protect: args.protectAuthority ?? true };
+    const key = new tls.PrivateKey(`${name}-key`, { algorithm: "ECDSA", ecdsaCurve: "P256" }, child);
+    const certificate = new tls.SelfSignedCert(
+      `${name}-certificate`,
+      {
+        privateKeyPem: key.privateKeyPemPkcs8,
+        isCaCertificate: true,
+        allowedUses: authorityUses(args.kind),
+        subject: { commonName: args.commonName ?? `redis-access ${args.kind} CA` },
+        validityPeriodHours: args.validityHours ?? tenYearsHours,
+        setSubjectKeyId: true,
+        setAuthorityKeyId: true,
+      },
+      child,
+    );
+    this.kind = args.kind;
+    this.certPem = certificate.certPem.apply((pem) => checkAuthority(pem, args.kind));
+    this.keyPem = pulumi.secret(key.privateKeyPemPkcs8);
+    this.registerOutputs({ certPem: this.certPem });
+  }
+}

@@ -1,0 +1,22 @@
+/** The components of redis-access, to be imported and combined in a Pulumi program. */
+export { AccessProxy } from "./access-proxy.ts";
+export type { AccessProxyArgs, ProxyAuthorities } from "./access-proxy.ts";
+export { CertificateAuthority } from "./authority.ts";
+export type { CertificateAuthorityArgs } from "./authority.ts";
+export { CertificateProfileError } from "./certificate-profile.ts";
+export type { AuthorityKind } from "./certificate-profile.ts";
+export { defaultNodes } from "./cluster-plan.ts";
+export type { NodeAddress } from "./cluster-plan.ts";
+export { LocalHost } from "./host.ts";
+export type { Host } from "./host.ts";
+export { InvalidValueError } from "./invalid-value-error.ts";
+export { LeafCertificate } from "./leaf-certificate.ts";
+export type { LeafCertificateArgs } from "./leaf-certificate.ts";
+export { NodeCertificate } from "./node-certificate.ts";
+export type { NodeCertificateArgs } from "./node-certificate.ts";
+export { RedisCluster } from "./redis-cluster.ts";
+export type { ClusterNode, RedisClusterArgs, RedisUserArgs } from "./redis-cluster.ts";
+export { RedisNode } from "./redis-node.ts";
+export type { RedisLogin, RedisNodeArgs, RedisNodeSettings } from "./redis-node.ts";
+export { TrustBundle } from "./trust-bundle.ts";
+export type { TrustBundleArgs } from "./trust-bundle.ts";

@@ -1,0 +1,37 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { CertificateAuthority } from "./authority.ts";
+import { InvalidValueError } from "./invalid-value-error.ts";
+import { LeafCertificate } from "./leaf-certificate.ts";
+
+/** Inputs of {@link NodeCertificate}. */
+export interface NodeCertificateArgs {
+  /** The Redis CA. */
+  readonly authority: CertificateAuthority;
+  /** IP address the node is reached by. */
+  readonly host: pulumi.Input<string>;
+  /** Further DNS names it is reached by. */
+  readonly dnsNames?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Default: two years. */
+  readonly validityHours?: pulumi.Input<number>;
+}
+
+/** The one certificate of a Redis node, which it shows as a server and, towards its peers, as a client. */
+export class NodeCertificate extends pulumi.ComponentResource {
+  readonly certPem: pulumi.Output<string>;
+  /** Secret. */
+  readonly keyPem: pulumi.Output<string>;
+
+  /** @throws {InvalidValueError} the authority is not a Redis CA: peers would refuse the node, or trust too much */
+  constructor(name: string, args: NodeCertificateArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("redis-access:index:NodeCertificate", name, {}, opts);
+    if (args.authority.kind !== "redis") throw new InvalidValueError("authority", `a ${args.authority.kind} CA cannot sign for a Redis node; expected the redis CA`);
+    const leaf = new LeafCertificate(
+      `${name}-leaf`,
+      { authority: args.authority, commonName: args.host, ipAddresses: [args.host], dnsNames: args.dnsNames, validityHours: args.validityHours },
+      { parent: this },
+    );
+    this.certPem = leaf.certPem;
+    this.keyPem = leaf.keyPem;
+    this.registerOutputs({ certPem: this.certPem });
+  }
+}

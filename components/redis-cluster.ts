@@ -1,0 +1,120 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { CertificateAuthority } from "./authority.ts";
+import { checkClusterDeclaration, checkPortsDiffer, defaultNodes } from "./cluster-plan.ts";
+import type { NodeAddress } from "./cluster-plan.ts";
+import type { Host } from "./host.ts";
+import { ClusterFormation, Password } from "./provider/resources.ts";
+import { defaultRedisServer, RedisNode } from "./redis-node.ts";
+import type { RedisNodeSettings } from "./redis-node.ts";
+import { readRedisVersion } from "./redis-version.ts";
+import { TrustBundle } from "./trust-bundle.ts";
+import { fullAccessRules, renderUsersAcl, systemUserRules } from "./users-acl.ts";
+import type { SystemUserName } from "./users-acl.ts";
+
+/** A Redis user that people and applications log in as. */
+export interface RedisUserArgs {
+  readonly name: string;
+  /** ACL rules for commands, keys and channels. Default: everything. */
+  readonly rules?: readonly string[];
+}
+
+/** Inputs of {@link RedisCluster}. How many nodes and users there are is decided in the program, so these are no Inputs. */
+export interface RedisClusterArgs extends RedisNodeSettings {
+  readonly host: Host;
+  /** Absolute path; each node gets a directory below it, named by its port. */
+  readonly directory: pulumi.Input<string>;
+  readonly redisAuthority: CertificateAuthority;
+  readonly dbClientAuthority: CertificateAuthority;
+  /** Default: 127.0.0.1:7001 to 7006. */
+  readonly nodes?: readonly NodeAddress[];
+  /** Default 1. */
+  readonly replicasPerMaster?: number;
+  /** Default: `alice`, who may do everything. */
+  readonly users?: readonly RedisUserArgs[];
+  /** Absolute path of redis-cli. Default /usr/bin/redis-cli. */
+  readonly redisCli?: pulumi.Input<string>;
+}
+
+/** A node as the stack's outputs show it. */
+export interface ClusterNode {
+  readonly host: string;
+  readonly port: number;
+  readonly id: string;
+}
+
+const systemUsers = Object.keys(systemUserRules) as SystemUserName[];
+
+/** A Redis Cluster with mutual TLS everywhere: its users, its nodes, and their formation. */
+export class RedisCluster extends pulumi.ComponentResource {
+  /** Host, port and node id in the declared order; known once the cluster is formed. */
+  readonly nodes: pulumi.Output<ClusterNode[]>;
+  /** `rediss://user@host:port` of the first node, for cluster clients. */
+  readonly uri: pulumi.Output<string>;
+  /** Names of the declared users, without the system's own. */
+  readonly users: readonly string[];
+  /** Passwords of all users by name, the system's own among them; secret. */
+  readonly passwords: pulumi.Output<Record<string, string>>;
+
+  /** @throws {InvalidValueError} a declaration that cannot be formed, or could not fail over */
+  constructor(name: string, args: RedisClusterArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("redis-access:index:RedisCluster", name, {}, opts);
+    const nodes = args.nodes ?? defaultNodes;
+    const replicasPerMaster = args.replicasPerMaster ?? 1;
+    checkClusterDeclaration({ nodes, replicasPerMaster });
+    checkPortsDiffer(nodes);
+    const users = args.users ?? [{ name: "alice" }];
+    this.users = users.map((user) => user.name);
+    this.passwords = this.#makePasswords(name);
+    const usersAcl = this.#renderUsers(users, readRedisVersion(args.redisServer ?? defaultRedisServer, { parent: this }));
+    const bundle = new TrustBundle(`${name}-bundle`, args, { parent: this });
+    const members: RedisNode[] = [];
+    for (const address of nodes) members.push(this.#makeNode(name, args, address, bundle, usersAcl, members.at(-1)));
+    const first = members[0]!;
+    const formation = new ClusterFormation(
+      `${name}-formation`,
+      { ...first.login, nodes: [...nodes], replicasPerMaster, redisCli: args.redisCli, recordFile: pulumi.interpolate`${args.directory}/${nodes[0]!.port}/redis-cli.process` },
+      { parent: this, dependsOn: members.map((member) => member.process) },
+    );
+    this.nodes = formation.nodeIds.apply((ids) => nodes.map(({ host, port }, index) => ({ host, port, id: ids[index] ?? "" })));
+    // Waits for the formation: whoever uses the address finds a cluster there.
+    this.uri = formation.nodeIds.apply(() => clientUri(this.users[0], nodes[0]!));
+    this.registerOutputs({ nodes: this.nodes, uri: this.uri });
+  }
+
+  #makePasswords(name: string): pulumi.Output<Record<string, string>> {
+    const names = [...this.users, ...systemUsers];
+    return pulumi.secret(Object.fromEntries(names.map((user) => [user, new Password(`${name}-password-${user}`, {}, { parent: this }).value])));
+  }
+
+  #renderUsers(users: readonly RedisUserArgs[], version: pulumi.Output<readonly [number, number]>): pulumi.Output<string> {
+    const text = pulumi.all([this.passwords, version]).apply(([passwords, redisVersion]) => {
+      const declared = users.map((user) => ({ name: user.name, passwords: [passwords[user.name]!], rules: user.rules ?? fullAccessRules }));
+      const system = systemUsers.map((user) => ({ name: user, passwords: [passwords[user]!], rules: systemUserRules[user].map(({ rule }) => rule) }));
+      return renderUsersAcl([...declared, ...system], redisVersion);
+    });
+    // It holds hashes of random passwords only; shown, a changed rule can be read in the preview.
+    return pulumi.unsecret(text);
+  }
+
+  #makeNode(name: string, args: RedisClusterArgs, address: NodeAddress, bundle: TrustBundle, usersAcl: pulumi.Output<string>, previous: RedisNode | undefined): RedisNode {
+    const { host, directory, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, keepData } = args;
+    const passwordOf = (user: SystemUserName): pulumi.Output<string> => this.passwords.apply((passwords) => passwords[user]!);
+    return new RedisNode(
+      // A URN is split at `::`, which an IPv6 address may hold.
+      `${name}-${address.host.replaceAll(":", "-")}-${address.port}`,
+      {
+        ...{ host, address, redisAuthority, bundle, usersAcl, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, keepData },
+        directory: pulumi.interpolate`${directory}/${address.port}`,
+        replication: { user: "replica-user", password: passwordOf("replica-user") },
+        provisioner: { user: "provisioner", password: passwordOf("provisioner") },
+        startAfter: previous === undefined ? [] : [previous.process],
+      },
+      { parent: this },
+    );
+  }
+}
+
+/** A Redis address as clients take it: TLS, the user's name, never a password. */
+export function clientUri(user: string | undefined, { host, port }: NodeAddress): string {
+  return `rediss://${user === undefined ? "" : `${encodeURIComponent(user)}@`}${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
