@@ -39,6 +39,8 @@ export class CommandRunner {
       cwd: run.dir,
       env: { ...process.env, ...run.environment },
       stdio: ["pipe", "pipe", "pipe"],
+      // A process group of its own: a shell is stopped together with what it has started.
+      detached: true,
     });
     this.#running.add(child);
     // A command that does not read its input closes the pipe early, which is its right.
@@ -81,9 +83,17 @@ export class CommandRunner {
     });
   }
 
-  /** Asks every running command to end. */
+  /** Asks every running command, and what it has started, to end. */
   stopAll(): void {
-    for (const child of this.#running) child.kill("SIGTERM");
+    for (const { pid } of this.#running) if (pid !== undefined) signalGroup(pid);
+  }
+}
+
+function signalGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGTERM");
+  } catch {
+    // It has ended in the meantime.
   }
 }
 

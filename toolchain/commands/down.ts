@@ -1,0 +1,21 @@
+/** `npm run down`: removes the environment of a stack. */
+import { readCommandLine } from "./lib/command-line.ts";
+import { pulumiOperation } from "./lib/pulumi.ts";
+import { run } from "./lib/run.ts";
+import { hasPendingOperations, selectStack, updateStack } from "./lib/stack.ts";
+import { say, styled } from "./lib/style.ts";
+
+const { stack } = readCommandLine("npm run down", "Removes what the stack has made: processes, files and data, but for what its configuration protects.");
+
+await run(async () => {
+  await selectStack(stack);
+  if (await hasPendingOperations(stack)) {
+    say("A former run was cut off. It is completed first, so that what it had begun is known and can be removed.");
+    await updateStack(stack).catch(() => {
+      say(styled("yellow", "It could not be completed; removing what is known."));
+    });
+  }
+  const changes = await pulumiOperation(["destroy", "--stack", stack, "--exclude-protected"]);
+  const kept = changes.same ?? 0;
+  say(styled("green", kept === 0 ? `Stack ${stack} is down: nothing of it is left.` : `Stack ${stack} is down. Kept, because it is protected: ${kept} resources (pulumi stack --show-urns -s ${stack}).`));
+});

@@ -1,0 +1,62 @@
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { hostname } from "node:os";
+import path from "node:path";
+
+import { PROJECT_DIRECTORY, pulumiOperation, pulumiOutput } from "./pulumi.ts";
+import { say } from "./style.ts";
+
+/** Selects a stack, and makes it where it does not exist. */
+export async function selectStack(stack: string): Promise<void> {
+  releaseStaleLocks(path.join(PROJECT_DIRECTORY, ".pulumi/locks"));
+  await pulumiOutput(["stack", "select", stack, "--create"]);
+}
+
+/** Whether a run of Pulumi was cut off while it created, changed or deleted something. */
+export async function hasPendingOperations(stack: string): Promise<boolean> {
+  const { deployment } = JSON.parse(await pulumiOutput(["stack", "export", "--stack", stack])) as { deployment?: { pending_operations?: unknown[] } };
+  return (deployment?.pending_operations?.length ?? 0) > 0;
+}
+
+/** Makes the stack as declared, mending what is not so, and forgets operations of runs that were cut off. */
+export async function updateStack(stack: string) {
+  const changes = await pulumiOperation(["up", "--stack", stack, "--refresh"]);
+  // What a cut-off run had begun to create, this one has created; Pulumi would go on warning of it for ever.
+  if (await hasPendingOperations(stack)) {
+    await pulumiOutput(["refresh", "--stack", stack, "--yes", "--skip-preview", "--clear-pending-creates"]);
+  }
+  return changes;
+}
+
+/**
+ * Removes locks of the checkout's own state whose process is dead, as after a SIGKILL or a power cut. Locks of living
+ * processes and of other machines stay: those may be at work.
+ *
+ * @param directory where Pulumi's file backend keeps its locks, as JSON with `pid` and `hostname`
+ */
+export function releaseStaleLocks(directory: string): void {
+  for (const entry of lockFiles(directory)) {
+    const { pid, hostname: host } = JSON.parse(readFileSync(entry, "utf8")) as { pid: number; hostname: string };
+    if (host !== hostname() || isAlive(pid)) continue;
+    rmSync(entry, { force: true });
+    say(`Released the lock of a run that is gone (process ${pid}).`);
+  }
+}
+
+function lockFiles(directory: string): string[] {
+  try {
+    return readdirSync(directory, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".json"))
+      .map((name) => path.join(directory, name));
+  } catch {
+    return []; // there have been no locks yet
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"; // alive, and someone else's
+  }
+}
