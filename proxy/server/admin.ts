@@ -1,0 +1,139 @@
+import { createServer } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { METRICS_TYPE } from "./metrics.ts";
+
+/** Good or not, and why; the detail is shown as JSON. */
+export interface Verdict {
+  readonly ok: boolean;
+  readonly detail: unknown;
+}
+
+/** What the admin endpoint shows. Each is asked anew for every request. */
+export interface AdminView {
+  /** Whether the process is worth keeping. */
+  health(): Verdict;
+  /** Whether clients should be sent here. */
+  ready(): Verdict;
+  /** Prometheus's text format. */
+  metrics(): string;
+}
+
+/** The admin endpoint cannot listen at the address: `ADMIN_LISTEN`. */
+export class AdminListenError extends Error {
+  readonly code = "ADMIN_LISTEN";
+
+  constructor(host: string, port: number, cause: NodeJS.ErrnoException) {
+    const why = cause.code === "EADDRINUSE" ? "the port is in use" : cause.message;
+    super(`the admin endpoint cannot listen on ${host}:${port}: ${why}`, { cause });
+    this.name = "AdminListenError";
+  }
+}
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+  readonly allow?: string;
+}
+
+const REQUEST_TIMEOUT_MS = 5_000;
+const MOST_CONNECTIONS = 64;
+const PATHS = ["/healthz", "/readyz", "/metrics"];
+
+/**
+ * Starts the admin endpoint: `/healthz` and `/readyz` (200 or 503, JSON), `/metrics` (Prometheus). It has no login, so it
+ * belongs on a loopback address, and answers only requests whose Host header names one: a web page whose name was rebound to
+ * 127.0.0.1 would bring its own name.
+ *
+ * @param listen port 0 takes a free one
+ * @throws AdminListenError
+ */
+export async function startAdmin(
+  listen: { readonly host: string; readonly port: number },
+  view: AdminView,
+): Promise<{ readonly address: { readonly host: string; readonly port: number }; close(): Promise<void> }> {
+  const server = createServer(
+    {
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: 8_192,
+    },
+    (request, response) => {
+      send(request, response, answerTo(request, view));
+    },
+  );
+  server.maxConnections = MOST_CONNECTIONS;
+  // A peer that reads nothing of its answer is cut off as well.
+  server.setTimeout(2 * REQUEST_TIMEOUT_MS);
+  await listening(server, listen);
+  const { address, port } = server.address() as AddressInfo;
+  return {
+    address: { host: address, port },
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => { resolve(); }));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function listening(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const failed = (error: Error): void => {
+      reject(new AdminListenError(host, port, error));
+    };
+    server.once("error", failed);
+    server.listen(port, host, () => {
+      server.off("error", failed);
+      resolve();
+    });
+  });
+}
+
+function answerTo({ method, url, headers }: IncomingMessage, view: AdminView): Answer {
+  if (!isLoopbackHost(headers.host)) return text(421, "the Host header must name a loopback address or localhost");
+  if (method !== "GET" && method !== "HEAD") return { ...text(405, "only GET and HEAD are known here"), allow: "GET, HEAD" };
+  try {
+    switch (url!.split("?", 1)[0]) {
+      case "/healthz":
+        return verdict(view.health());
+      case "/readyz":
+        return verdict(view.ready());
+      case "/metrics":
+        return { status: 200, type: METRICS_TYPE, body: view.metrics() };
+      default:
+        return text(404, `there is no such page; there are ${PATHS.join(", ")}`);
+    }
+  } catch {
+    return text(500, "the answer could not be made");
+  }
+}
+
+function verdict({ ok, detail }: Verdict): Answer {
+  return { status: ok ? 200 : 503, type: "application/json", body: `${JSON.stringify({ ok, detail })}\n` };
+}
+
+function text(status: number, message: string): Answer {
+  return { status, type: "text/plain; charset=utf-8", body: `${message}\n` };
+}
+
+function send(request: IncomingMessage, response: ServerResponse, { status, type, body, allow }: Answer): void {
+  response.writeHead(status, {
+    "Content-Type": type,
+    "Content-Length": Buffer.byteLength(body),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    ...(allow !== undefined && { Allow: allow }),
+    // A body that nobody asked for is not waited for.
+    ...(request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined ? { Connection: "close" } : {}),
+  });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
+
+/** Whether a Host header (RFC 9110, section 7.2) names this machine's loopback, with or without a port. */
+function isLoopbackHost(header: string | undefined): boolean {
+  return header !== undefined && /^(?:localhost\.?|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,5})?$/i.test(header);
+}
