@@ -1,0 +1,132 @@
+import { isUtf8 } from "node:buffer";
+import { jsonText } from "./json-text.ts";
+
+/** Bytes of one chunk: what one write to the file takes at most. A line never lies in two. */
+export const CHUNK_BYTES = 131_072;
+
+/** Bytes of a name or key that are written. */
+const MOST_KEY_BYTES = 256;
+/** Bytes that one byte of text takes at most: `\u0000`. */
+const ESCAPED = 6;
+/** What stands around a key: quotes, comma, braces, names, its length. */
+const AROUND_KEY = 48;
+
+/** Bytes that `text` of so many UTF-16 units takes at most. */
+export function mostTextBytes(text: string): number {
+  return text.length * ESCAPED + 2;
+}
+
+/** Bytes that `key` takes at most. */
+export function mostKeyBytes(key: Buffer): number {
+  return Math.min(key.length, MOST_KEY_BYTES) * ESCAPED + AROUND_KEY;
+}
+
+/** Finished lines on their way to the file. The caller sees to it that there is room before it writes. */
+export class AuditChunk {
+  readonly bytes: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  /** Bytes in use. */
+  used = 0;
+  /** Bytes of them that are in the file. */
+  written = 0;
+  /** Events in it, without lines that only say that events were lost. */
+  events = 0;
+
+  get room(): number {
+    return CHUNK_BYTES - this.used;
+  }
+
+  clear(): void {
+    this.used = 0;
+    this.written = 0;
+    this.events = 0;
+  }
+
+  /** Goes back to the start of a line that is partly in the file: another file is to have it whole. */
+  rewindToLineStart(): void {
+    if (this.written < this.used) this.written = this.written === 0 ? 0 : this.bytes.lastIndexOf(0x0a, this.written - 1) + 1;
+  }
+
+  append(bytes: Buffer): void {
+    this.bytes.set(bytes, this.used);
+    this.used += bytes.length;
+  }
+
+  /** ASCII that needs no escape. */
+  appendAscii(text: string): void {
+    const { bytes } = this;
+    let { used } = this;
+    for (let i = 0; i < text.length; i++) bytes[used++] = text.charCodeAt(i);
+    this.used = used;
+  }
+
+  /** Text in quotes. */
+  appendText(text: string): void {
+    const { bytes } = this;
+    let used = this.used;
+    bytes[used++] = QUOTE;
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
+      if (!isPlain(unit)) {
+        this.used += bytes.write(jsonText(text), this.used, "utf8");
+        return;
+      }
+      bytes[used++] = unit;
+    }
+    bytes[used++] = QUOTE;
+    this.used = used;
+  }
+
+  /**
+   * A key, any bytes: `"text"` where it is UTF-8, else `{"hex":"…"}`; a long one `{"prefix":"…","bytes":1000}` or
+   * `{"hex":"…","bytes":1000}`.
+   */
+  appendKey(key: Buffer): void {
+    if (key.length > MOST_KEY_BYTES) {
+      this.#appendLongKey(key);
+      return;
+    }
+    const { bytes } = this;
+    let used = this.used;
+    bytes[used++] = QUOTE;
+    for (let i = 0; i < key.length; i++) {
+      const byte = key[i]!;
+      if (!isPlain(byte)) {
+        this.#write(isUtf8(key) ? jsonText(key.toString("utf8")) : `{"hex":"${key.toString("hex")}"}`);
+        return;
+      }
+      bytes[used++] = byte;
+    }
+    bytes[used++] = QUOTE;
+    this.used = used;
+  }
+
+  #appendLongKey(key: Buffer): void {
+    const prefix = wholeCharacters(key.subarray(0, MOST_KEY_BYTES), key[MOST_KEY_BYTES]!);
+    const shown = isUtf8(prefix) ? `"prefix":${jsonText(prefix.toString("utf8"))}` : `"hex":"${key.toString("hex", 0, MOST_KEY_BYTES)}"`;
+    this.#write(`{${shown},"bytes":${key.length}}`);
+  }
+
+  #write(text: string): void {
+    this.used += this.bytes.write(text, this.used, "utf8");
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** A character that stands for itself in JSON, and on a terminal. */
+function isPlain(unit: number): boolean {
+  return unit >= 0x20 && unit < 0x7f && unit !== QUOTE && unit !== BACKSLASH;
+}
+
+/** Leaves out a UTF-8 character at the end that `next` would continue; it has four bytes at most. */
+function wholeCharacters(bytes: Buffer, next: number): Buffer {
+  if (!isContinuation(next)) return bytes;
+  let end = bytes.length - 1;
+  while (end > bytes.length - 4 && isContinuation(bytes[end]!)) end--;
+  return bytes.subarray(0, end);
+}
+
+function isContinuation(byte: number): boolean {
+  return (byte & 0xc0) === 0x80;
+}

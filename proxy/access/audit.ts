@@ -1,0 +1,295 @@
+import { CHUNK_BYTES, mostKeyBytes, mostTextBytes } from "./audit-chunk.ts";
+import type { AuditChunk } from "./audit-chunk.ts";
+import { openAuditFile } from "./audit-file.ts";
+import { AuditWriter } from "./audit-writer.ts";
+import { jsonText } from "./json-text.ts";
+
+/** Keys of one command that are written. */
+const MOST_KEYS = 64;
+/** Characters of a name that are written. */
+const MOST_NAME = 256;
+/** Bytes of a command's line without names and keys: time, field names, digits. */
+const AROUND_COMMAND = 256;
+
+/** How the audit behaves. */
+export interface AuditOptions {
+  /** When events cannot be written: stop accepting commands, or go on and count what is lost. @default "stop" */
+  readonly onFailure?: "stop" | "count";
+  /** Bytes of lines that may wait for the disk, at least 262144. @default 16777216 */
+  readonly maxBufferedBytes?: number;
+  /** Milliseconds that a line may wait for others. @default 50 */
+  readonly flushMs?: number;
+  /** Milliseconds between tries while writing fails. @default 1000 */
+  readonly retryMs?: number;
+  /** Called when writing begins to fail, and without a problem when it works again. */
+  readonly onChange?: (problem: string | undefined) => void;
+}
+
+/** Whose session it is. */
+export interface AuditedSession {
+  readonly id: number;
+  readonly user: string;
+  readonly roles: readonly string[];
+  readonly remote: string;
+  readonly database: string;
+}
+
+/** What has become of the events so far. */
+export interface AuditCounters {
+  /** Events that the operating system has taken. */
+  readonly written: number;
+  readonly lost: number;
+  /** Writes that failed. */
+  readonly failures: number;
+}
+
+/** Whether the audit is whole and up to date, and how it stands. */
+export interface AuditHealth {
+  readonly ok: boolean;
+  readonly detail: AuditCounters & { readonly bufferedBytes: number; readonly accepting: boolean; readonly problem: string | undefined };
+}
+
+/** What the lines of one session have in common. */
+interface SessionText {
+  /** From `"session":` on, without a Redis user. */
+  readonly fields: string;
+  /** The same for commands, ready to be copied: from behind the time to before the command's name. */
+  command: Buffer;
+}
+
+/**
+ * The audit: one JSON line per event, in order, to a file. Events are only copied into memory here, and written in batches.
+ *
+ * Memory is bounded. With `stop`, `accepting` turns false as soon as a write fails or more than `maxBufferedBytes` wait, and
+ * true again when writing works and half of that is free; as much again is kept for events of commands that were on their way
+ * by then. With `count`, `accepting` stays true. What finds no room in either case is counted, and a line
+ * `{"event":"lost","count":n}` stands where the lost events would, before everything that came after them.
+ */
+export class AuditLog {
+  readonly #file: string;
+  readonly #writer: AuditWriter;
+  readonly #maxBufferedBytes: number;
+  readonly #onFailure: "stop" | "count";
+  readonly #onChange: (problem: string | undefined) => void;
+  readonly #sessions = new Map<number, SessionText>();
+  readonly #counters = { written: 0, lost: 0, failures: 0 };
+  #problem: string | undefined;
+  #behind = false;
+  #accepting = true;
+  /** Events lost since the last line that says so; `since` is when that began. */
+  #losing: { count: number; readonly since: number } | undefined;
+  #closed: Promise<void> | undefined;
+  #timeMs = 0;
+  #time = Buffer.alloc(0);
+
+  private constructor(file: string, handle: Awaited<ReturnType<typeof openAuditFile>>, options: AuditOptions) {
+    this.#file = file;
+    this.#maxBufferedBytes = options.maxBufferedBytes ?? 16_777_216;
+    this.#onFailure = options.onFailure ?? "stop";
+    this.#onChange = options.onChange ?? ((): void => undefined);
+    this.#writer = new AuditWriter(handle, options.flushMs ?? 50, options.retryMs ?? 1_000, {
+      onWritten: (events) => {
+        this.#written(events);
+      },
+      onFailure: (error) => {
+        this.#failed(error);
+      },
+    });
+  }
+
+  /**
+   * Opens or creates the file (mode 0600); lines go to its end.
+   *
+   * @throws AuditFileError where that cannot be; RangeError for a `maxBufferedBytes` below 262144
+   */
+  static async open(file: string, options: AuditOptions = {}): Promise<AuditLog> {
+    const { maxBufferedBytes } = options;
+    if (maxBufferedBytes !== undefined && !(maxBufferedBytes >= 2 * CHUNK_BYTES)) {
+      throw new RangeError(`maxBufferedBytes is ${maxBufferedBytes}; it must be at least ${2 * CHUNK_BYTES}`);
+    }
+    return new AuditLog(file, await openAuditFile(file), options);
+  }
+
+  /** False while commands are to be refused, since what they do could not be written. */
+  get accepting(): boolean {
+    return this.#accepting;
+  }
+
+  get counters(): AuditCounters {
+    return { ...this.#counters };
+  }
+
+  health(): AuditHealth {
+    const problem = this.#problem ?? (this.#behind || this.#losing !== undefined ? "the disk does not keep up" : undefined);
+    const detail = { ...this.#counters, bufferedBytes: this.#writer.backlogBytes, accepting: this.#accepting, problem };
+    return { ok: problem === undefined, detail };
+  }
+
+  sessionStart(session: AuditedSession): void {
+    const { id, user, roles, remote, database } = session;
+    const fields = `"session":${id},"user":${nameText(user)},"remote":${nameText(remote)},"database":${nameText(database)}`;
+    this.#sessions.set(id, { fields, command: commandHead(fields) });
+    const written = roles.slice(0, MOST_KEYS / 2).map(nameText).join(",");
+    this.#event("session_start", `${fields},"roles":[${written}]${moreText(roles.length - MOST_KEYS / 2)}`);
+  }
+
+  sessionEnd(id: number, reason: string, counts: { readonly commands: number; readonly denied: number }): void {
+    this.#event("session_end", `${this.#fieldsOf(id)},"reason":${nameText(reason)},"commands":${counts.commands},"denied":${counts.denied}`);
+    this.#sessions.delete(id);
+  }
+
+  /** An attempt to log in to Redis; where it succeeded, the session's commands are that user's. */
+  authentication(id: number, redisUser: string, ok: boolean): void {
+    const fields = `${this.#fieldsOf(id)},"redisUser":${nameText(redisUser)}`;
+    const session = this.#sessions.get(id);
+    if (ok && session !== undefined) session.command = commandHead(fields);
+    this.#event("authentication", `${fields},"ok":${ok}`);
+  }
+
+  /**
+   * A command whose reply is known. Nothing of `keys` is kept; long keys are cut, and of more than 64 the rest is counted.
+   *
+   * @param outcome `ok`, `denied`, or the first word of the error
+   * @param keyCount where the command has more keys than are handed over
+   */
+  command(id: number, name: string, keys: readonly Buffer[], outcome: string, durationMicros: number, keyCount = keys.length): void {
+    if (!this.#hasRoom()) return;
+    const head = this.#sessions.get(id)?.command ?? commandHead(`"session":${id}`);
+    const shownName = clipped(name);
+    const shownOutcome = clipped(outcome);
+    const count = Math.min(keys.length, MOST_KEYS);
+    let most = AROUND_COMMAND + head.length + mostTextBytes(shownName) + mostTextBytes(shownOutcome);
+    for (let i = 0; i < count; i++) most += mostKeyBytes(keys[i]!);
+    const chunk = this.#writer.chunkFor(most);
+    chunk.append(this.#now());
+    chunk.append(head);
+    chunk.appendText(shownName);
+    chunk.appendAscii(',"keys":[');
+    for (let i = 0; i < count; i++) {
+      if (i > 0) chunk.appendAscii(",");
+      chunk.appendKey(keys[i]!);
+    }
+    chunk.appendAscii(`]${moreText(keyCount - count)},"outcome":`);
+    chunk.appendText(shownOutcome);
+    chunk.appendAscii(`,"micros":${wholeNumber(durationMicros)}}\n`);
+    this.#added(chunk);
+  }
+
+  /**
+   * Opens the file's name anew, after a rotation moved the file away. Events go on; none is lost or torn.
+   *
+   * @throws AuditFileError where that cannot be; then the file before it goes on being written
+   */
+  async reopen(): Promise<void> {
+    const handle = await openAuditFile(this.#file);
+    if (this.#closed === undefined) await this.#writer.replace(handle);
+    else await handle.close();
+  }
+
+  /** Writes what waits and closes the file. What the disk does not take even now is counted as lost. */
+  close(): Promise<void> {
+    this.#closed ??= this.#writer.close().then((unwritten) => {
+      this.#counters.lost += unwritten;
+      this.#accepting = this.#onFailure === "count";
+    });
+    return this.#closed;
+  }
+
+  #event(event: string, fields: string): void {
+    if (!this.#hasRoom()) return;
+    this.#added(this.#line(event, fields));
+  }
+
+  #line(event: string, fields: string): AuditChunk {
+    const rest = Buffer.from(`","event":"${event}",${fields}}\n`);
+    const chunk = this.#writer.chunkFor(AROUND_COMMAND + rest.length);
+    chunk.append(this.#now());
+    chunk.append(rest);
+    return chunk;
+  }
+
+  #added(chunk: AuditChunk): void {
+    chunk.events++;
+    this.#writer.added();
+    if (!this.#behind && this.#writer.backlogBytes > this.#maxBufferedBytes) {
+      this.#behind = true;
+      this.#decide();
+    }
+  }
+
+  /** Whether an event may be added. Once one was lost, all are until there is ample room: one gap, not many. */
+  #hasRoom(): boolean {
+    const most = this.#onFailure === "stop" ? 2 * this.#maxBufferedBytes : this.#maxBufferedBytes;
+    if (this.#closed === undefined && this.#losing === undefined && this.#writer.backlogBytes < most) return true;
+    this.#counters.lost++;
+    this.#losing ??= { count: 0, since: Date.now() };
+    this.#losing.count++;
+    return false;
+  }
+
+  #written(events: number): void {
+    this.#counters.written += events;
+    if (this.#writer.backlogBytes <= this.#maxBufferedBytes / 2) {
+      this.#behind = false;
+      this.#endGap();
+    }
+    const recovered = this.#problem !== undefined;
+    this.#problem = undefined;
+    this.#decide();
+    if (recovered) this.#onChange(undefined);
+  }
+
+  #endGap(): void {
+    if (this.#losing === undefined) return;
+    const { count, since } = this.#losing;
+    this.#losing = undefined;
+    this.#line("lost", `"count":${count},"since":"${new Date(since).toISOString()}"`);
+    this.#writer.added();
+  }
+
+  #failed(error: unknown): void {
+    this.#counters.failures++;
+    const first = this.#problem === undefined;
+    this.#problem = `the audit file ${this.#file} cannot be written: ${(error as NodeJS.ErrnoException).code ?? String(error)}`;
+    this.#decide();
+    if (first) this.#onChange(this.#problem);
+  }
+
+  #decide(): void {
+    this.#accepting = this.#onFailure === "count" || (this.#problem === undefined && !this.#behind && this.#losing === undefined);
+  }
+
+  #fieldsOf(id: number): string {
+    return this.#sessions.get(id)?.fields ?? `"session":${id}`;
+  }
+
+  /** A line's beginning up to the time; made once a millisecond. */
+  #now(): Buffer {
+    const now = Date.now();
+    if (now !== this.#timeMs) {
+      this.#timeMs = now;
+      this.#time = Buffer.from(`{"time":"${new Date(now).toISOString()}`);
+    }
+    return this.#time;
+  }
+}
+
+function commandHead(fields: string): Buffer {
+  return Buffer.from(`","event":"command",${fields},"command":`);
+}
+
+function moreText(more: number): string {
+  return more > 0 ? `,"more":${more}` : "";
+}
+
+function clipped(name: string): string {
+  return name.length > MOST_NAME ? `${name.slice(0, MOST_NAME)}…` : name;
+}
+
+function nameText(name: string): string {
+  return jsonText(clipped(name));
+}
+
+function wholeNumber(value: number): number {
+  return Number.isFinite(value) && value > 0 ? Math.round(value) : 0;
+}
