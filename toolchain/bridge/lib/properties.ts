@@ -32,13 +32,6 @@ export function revealAll(properties: Properties): Properties {
   return withoutNulls(Object.fromEntries(Object.entries(properties).map(([name, value]) => [name, reveal(value)])));
 }
 
-/** Whether the value, or anything in it, is not known yet. */
-export function hasUnknown(value: PropertyValue): boolean {
-  if (typeof value === "string") return value === UNKNOWN;
-  if (value === null || typeof value !== "object") return false;
-  return Object.values(value as Properties).some(hasUnknown);
-}
-
 /** Whether two values are the same, secret marks aside. */
 export function sameValue(left: PropertyValue | undefined, right: PropertyValue | undefined): boolean {
   return canonical(left) === canonical(right);
