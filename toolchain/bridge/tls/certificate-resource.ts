@@ -1,5 +1,5 @@
 import { changesOf } from "../lib/changes.ts";
-import { type Properties, revealAll, secret, UNKNOWN, withoutNulls } from "../lib/properties.ts";
+import { type Properties, reveal, revealAll, secret, UNKNOWN, withoutNulls } from "../lib/properties.ts";
 import type { InputFailure, PropertyChange, ResourceState, ResourceType } from "../lib/resource-type.ts";
 import { ALLOWED_USES } from "./allowed-uses.ts";
 
@@ -63,8 +63,8 @@ const RENEWAL: Readonly<Record<string, PropertyChange>> = { readyForRenewal: { k
 
 function replaces(kind: CertificateKind, name: string, state: ResourceState): boolean {
   if (name === UPDATED_IN_PLACE) return false;
-  const before = state.outputs[name];
-  return !kind.pemInputs.includes(name) || before === undefined || (typeof before === "string" && PEM.test(before));
+  const before = reveal(state.outputs[name] ?? null);
+  return !kind.pemInputs.includes(name) || before === null || (typeof before === "string" && PEM.test(before));
 }
 
 /** Whether the certificate has ended, or ends within the hours given by `earlyRenewalHours`. */

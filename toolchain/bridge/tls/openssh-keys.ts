@@ -5,7 +5,7 @@
 import { createHash, createPublicKey, type JsonWebKey, type KeyObject, randomBytes } from "node:crypto";
 
 /** OpenSSH's names of curves; P-224 has none, so its keys have no OpenSSH form. */
-const CURVES: Readonly<Record<string, string>> = { "P-256": "nistp256", "P-384": "nistp384", "P-521": "nistp521" };
+const CURVES: Readonly<Record<string, string>> = { prime256v1: "nistp256", secp384r1: "nistp384", secp521r1: "nistp521" };
 
 /** The block size that an unencrypted private section is padded to, in bytes. */
 const PADDING_BLOCK = 8;
@@ -53,17 +53,17 @@ export function fingerprints(blob: Buffer | undefined): { publicKeyFingerprintMd
 }
 
 function publicFields(publicKey: KeyObject): Buffer[] | undefined {
+  const curve = CURVES[publicKey.asymmetricKeyDetails?.namedCurve ?? ""];
+  // Node has no JWK form of a P-224 key either.
+  if (publicKey.asymmetricKeyType === "ec" && curve === undefined) return undefined;
   const jwk = publicKey.export({ format: "jwk" });
   switch (jwk.kty) {
     case "RSA":
       return [Buffer.from("ssh-rsa"), integer(jwk.e), integer(jwk.n)];
     case "OKP":
       return [Buffer.from("ssh-ed25519"), bytes(jwk.x)];
-    case "EC": {
-      const curve = CURVES[jwk.crv ?? ""];
-      if (curve === undefined) return undefined;
-      return [Buffer.from(`ecdsa-sha2-${curve}`), Buffer.from(curve), Buffer.concat([Buffer.from([4]), bytes(jwk.x), bytes(jwk.y)])];
-    }
+    case "EC":
+      return [Buffer.from(`ecdsa-sha2-${curve!}`), Buffer.from(curve!), Buffer.concat([Buffer.from([4]), bytes(jwk.x), bytes(jwk.y)])];
     default:
       return undefined;
   }
