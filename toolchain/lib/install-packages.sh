@@ -16,8 +16,8 @@ apt-get update
 apt-get install --yes --no-install-recommends "$@"
 
 for package in "$@"; do
-  # Debian's own helper works with systemd and without it, and makes upgrades remember the choice.
-  if [[ $package == redis-server ]] && type -P deb-systemd-helper >/dev/null; then
-    deb-systemd-helper disable redis-server.service
+  # Without systemctl there is nothing that would start it at boot.
+  if [[ $package == redis-server ]] && type -P systemctl >/dev/null; then
+    systemctl disable redis-server.service
   fi
 done
