@@ -18,8 +18,11 @@ if [[ -n $mode && $mode != --tests ]]; then
 fi
 mkdir -p "$root/.pulumi"
 log=$root/.pulumi/setup.log
-: >"$log"
 started=$SECONDS
+# One at a time in a checkout: the second waits, and finds everything done.
+exec 8>"$root/.pulumi/setup.lock"
+flock --nonblock 8 || with_progress "Waiting for another set-up of this checkout" flock 8
+: >"$log"
 
 ensure_packages "$mode"
 ensure_npm_packages
