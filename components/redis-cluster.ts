@@ -5,7 +5,7 @@ import type { NodeAddress } from "./cluster-plan.ts";
 import type { Host } from "./host.ts";
 import { ClusterFormation, Password } from "./provider/resources.ts";
 import { defaultRedisServer, RedisNode } from "./redis-node.ts";
-import type { RedisNodeSettings } from "./redis-node.ts";
+import type { RedisNodeArgs, RedisNodeSettings } from "./redis-node.ts";
 import { readRedisVersion } from "./redis-version.ts";
 import { TrustBundle } from "./trust-bundle.ts";
 import { fullAccessRules, renderUsersAcl, systemUserRules } from "./users-acl.ts";
@@ -42,6 +42,8 @@ export interface ClusterNode {
   readonly id: string;
 }
 
+type OwnNodeArgs = Pick<RedisNodeArgs, "address" | "bundle" | "usersAcl" | "parentDirectory">;
+
 const systemUsers = Object.keys(systemUserRules) as SystemUserName[];
 
 /** A Redis Cluster with mutual TLS everywhere: its users, its nodes, and their formation. */
@@ -67,8 +69,9 @@ export class RedisCluster extends pulumi.ComponentResource {
     this.passwords = this.#makePasswords(name);
     const usersAcl = this.#renderUsers(users, readRedisVersion(args.redisServer ?? defaultRedisServer, { parent: this }));
     const bundle = new TrustBundle(`${name}-bundle`, args, { parent: this });
+    const parentDirectory = args.host.directory(`${name}-directory`, { path: args.directory }, { parent: this });
     const members: RedisNode[] = [];
-    for (const address of nodes) members.push(this.#makeNode(name, args, address, bundle, usersAcl, members.at(-1)));
+    for (const address of nodes) members.push(this.#makeNode(name, args, { address, bundle, usersAcl, parentDirectory }, members.at(-1)));
     const first = members[0]!;
     const formation = new ClusterFormation(
       `${name}-formation`,
@@ -96,14 +99,16 @@ export class RedisCluster extends pulumi.ComponentResource {
     return pulumi.unsecret(text);
   }
 
-  #makeNode(name: string, args: RedisClusterArgs, address: NodeAddress, bundle: TrustBundle, usersAcl: pulumi.Output<string>, previous: RedisNode | undefined): RedisNode {
+  #makeNode(name: string, args: RedisClusterArgs, own: OwnNodeArgs, previous: RedisNode | undefined): RedisNode {
     const { host, directory, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, keepData } = args;
     const passwordOf = (user: SystemUserName): pulumi.Output<string> => this.passwords.apply((passwords) => passwords[user]!);
+    const { address } = own;
     return new RedisNode(
       // A URN is split at `::`, which an IPv6 address may hold.
       `${name}-${address.host.replaceAll(":", "-")}-${address.port}`,
       {
-        ...{ host, address, redisAuthority, bundle, usersAcl, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, keepData },
+        ...{ host, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, keepData },
+        ...own,
         directory: pulumi.interpolate`${directory}/${address.port}`,
         replication: { user: "replica-user", password: passwordOf("replica-user") },
         provisioner: { user: "provisioner", password: passwordOf("provisioner") },

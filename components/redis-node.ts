@@ -47,6 +47,8 @@ export interface RedisNodeArgs extends RedisNodeSettings {
   readonly provisioner: RedisLogin;
   /** The node starts, and restarts, only after these: nodes of one cluster are chained, so that never two are down at once. */
   readonly startAfter?: readonly pulumi.Resource[];
+  /** The directory that the node's own stands in, where it is made by the stack too. */
+  readonly parentDirectory?: pulumi.Resource;
 }
 
 /** Default of `redisServer`: where Debian puts it. */
@@ -105,7 +107,7 @@ export class RedisNode extends pulumi.ComponentResource {
 
   #placeFiles(name: string, args: RedisNodeArgs, contents: Readonly<Record<string, pulumi.Input<string>>>): { files: pulumi.Resource[]; data: pulumi.Resource } {
     const keep = args.keepData ?? false;
-    const own = args.host.directory(`${name}-directory`, { path: args.directory, purge: true, keep: keep ? ["data"] : [] }, { parent: this });
+    const own = args.host.directory(`${name}-directory`, { path: args.directory, purge: true, keep: keep ? ["data"] : [] }, { parent: this, dependsOn: args.parentDirectory });
     const inside = { parent: this, dependsOn: [own] };
     const data = args.host.directory(`${name}-data`, { path: pulumi.interpolate`${args.directory}/data`, purge: !keep }, inside);
     const files = Object.entries(contents).map(([file, content]) =>

@@ -31,6 +31,6 @@ export function parseRedisVersion(program: string, answer: string): RedisVersion
 
 /** Asks the program itself, at preview already. */
 export function readRedisVersion(program: pulumi.Input<string>, opts?: pulumi.InvokeOutputOptions): pulumi.Output<RedisVersion> {
-  const run = command.local.runOutput({ command: '"$REDIS_SERVER" --version', environment: { REDIS_SERVER: program } }, opts);
+  const run = command.local.runOutput({ command: '"$REDIS_SERVER" --version', environment: { REDIS_SERVER: program }, logging: command.local.Logging.None }, opts);
   return pulumi.all([program, run.stdout]).apply(([name, stdout]) => parseRedisVersion(name, stdout));
 }

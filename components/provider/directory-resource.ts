@@ -41,7 +41,7 @@ export const directoryResource: ResourceType<typeof fields> = {
   expectations: [],
   expectedFrom: [],
   expect: () => ({}),
-  preflight: async (inputs, old) => (old?.path === inputs.path ? [] : refuseForeign(inputs)),
+  preflight: async ({ known }, old) => (known.path === undefined || old?.path === known.path ? [] : refuseForeign(known.path, known.purge ?? false)),
   identify: (inputs) => inputs.path,
   async create(inputs) {
     if (inputs.purge && (await isForeign(inputs.path))) throw new ForeignDirectoryError(inputs.path);
@@ -66,12 +66,12 @@ async function apply(inputs: Inputs): Promise<Record<string, unknown>> {
   return { mode: inputs.mode, purge: inputs.purge, keep: inputs.keep };
 }
 
-async function refuseForeign(inputs: Inputs): Promise<readonly CheckFailure[]> {
-  if (inputs.path === homedir() || inputs.path.split("/").length < 3) {
-    return [{ property: "path", reason: `${inputs.path} is not a directory of this toolkit's own` }];
+async function refuseForeign(directory: string, purge: boolean): Promise<readonly CheckFailure[]> {
+  if (directory === homedir() || directory.split("/").length < 3) {
+    return [{ property: "path", reason: `${directory} is not a directory of this toolkit's own` }];
   }
-  if (!inputs.purge || !(await isForeign(inputs.path))) return [];
-  return [{ property: "path", reason: new ForeignDirectoryError(inputs.path).message }];
+  if (!purge || !(await isForeign(directory))) return [];
+  return [{ property: "path", reason: new ForeignDirectoryError(directory).message }];
 }
 
 /** An empty one may be the beginning of an interrupted run; one with the marker is ours. */

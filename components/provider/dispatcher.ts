@@ -51,13 +51,13 @@ async function check<F extends Fields>(type: ResourceType<F>, old: Values | unde
   const { values, secrets } = decode(news);
   const { parsed, failures } = parseKnown(type, values);
   if (failures.length > 0) return { inputs: news, failures };
-  const known = Object.values(parsed).every((value) => !holdsUnknown(value));
-  const expectations = known ? type.expect(parsed as Parsed<F>) : Object.fromEntries(type.expectations.map((name) => [name, unknown]));
+  const unknowns = new Set(Object.keys(parsed).filter((name) => holdsUnknown(parsed[name])));
+  const expectations = unknowns.size === 0 ? type.expect(parsed as Parsed<F>) : Object.fromEntries(type.expectations.map((name) => [name, unknown]));
   const hidden = new Set([...secrets, ...(type.expectedFrom.some((name) => secrets.has(name)) ? type.expectations : [])]);
   const inputs = encode({ ...parsed, ...expectations }, hidden);
-  if (!known) return { inputs, failures: [] };
+  const known = Object.fromEntries(Object.entries(parsed).filter(([name]) => !unknowns.has(name))) as Partial<Parsed<F>>;
   const previous = old === undefined ? undefined : parsePrevious(type, old);
-  return { inputs, failures: await type.preflight(parsed as Parsed<F>, previous) };
+  return { inputs, failures: await type.preflight({ known, unknown: unknowns }, previous) };
 }
 
 /** Parses each property that is known; an unknown one is checked once it is known, before it is used. */
@@ -69,7 +69,6 @@ function parseKnown<F extends Fields>(type: ResourceType<F>, values: Values): { 
       read();
     } catch (error) {
       if (!(error instanceof InvalidValueError)) throw error;
-      // The engine writes the property in front of the reason itself.
       failures.push({ property: error.property, reason: error.message.slice(error.property.length + 2) });
     }
   };

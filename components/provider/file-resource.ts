@@ -30,12 +30,10 @@ export const fileResource: ResourceType<typeof fields> = {
   expectations: ["sha256"],
   expectedFrom: ["content"],
   expect: (inputs) => ({ sha256: expectedHash(inputs) }),
-  preflight(inputs) {
-    const given = [inputs.content, inputs.source].filter((value) => value !== undefined).length;
-    if (given !== 1) return Promise.resolve([{ property: "content", reason: "expected exactly one of content and source" }]);
-    if ((inputs.source === undefined) !== (inputs.sourceSha256 === undefined)) {
-      return Promise.resolve([{ property: "sourceSha256", reason: "belongs to source: both or neither" }]);
-    }
+  preflight({ known, unknown }) {
+    const given = (name: "content" | "source" | "sourceSha256"): boolean => known[name] !== undefined || unknown.has(name);
+    if (given("content") === given("source")) return Promise.resolve([{ property: "content", reason: "expected exactly one of content and source" }]);
+    if (given("source") !== given("sourceSha256")) return Promise.resolve([{ property: "sourceSha256", reason: "belongs to source: both or neither" }]);
     return Promise.resolve([]);
   },
   identify: (inputs) => inputs.path,

@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import type { NodeAddress } from "../cluster-plan.ts";
+import type { ClusterDeclaration, NodeAddress } from "../cluster-plan.ts";
 import { checkClusterDeclaration, nodeName } from "../cluster-plan.ts";
 import { planFormation } from "../formation-plan.ts";
 import type { NodeView } from "../formation-plan.ts";
@@ -14,7 +14,7 @@ import { withNode } from "./node-client.ts";
 import type { NodeAccess } from "./node-client.ts";
 import { observeNode } from "./observe.ts";
 import { createCluster, endAbandonedCreation } from "./redis-cli.ts";
-import type { CheckFailure, ResourceType } from "./resource-type.ts";
+import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
 
 const pauseMs = 200;
 const graceMs = 15_000;
@@ -71,22 +71,26 @@ function describe(kind: string, reason: string | undefined): string {
   return reason ?? descriptions[kind] ?? kind;
 }
 
-async function preflight(inputs: Inputs, old: Inputs | undefined): Promise<readonly CheckFailure[]> {
+async function preflight({ known }: KnownInputs<typeof fields>, old: Inputs | undefined): Promise<readonly CheckFailure[]> {
+  const { nodes, replicasPerMaster, redisCli } = known;
+  if (nodes !== undefined && replicasPerMaster !== undefined) {
+    const problem = describeDeclaration({ nodes, replicasPerMaster }, old);
+    if (problem !== undefined) return [{ property: "nodes", reason: problem }];
+  }
+  const missing = redisCli !== undefined && (await access(redisCli).then(() => false, () => true));
+  return missing ? [{ property: "redisCli", reason: `${redisCli} is not there; install the package redis-tools` }] : [];
+}
+
+function describeDeclaration(declared: ClusterDeclaration, old: Inputs | undefined): string | undefined {
   try {
-    checkClusterDeclaration(inputs);
+    checkClusterDeclaration(declared);
   } catch (error) {
     if (!(error instanceof InvalidValueError)) throw error;
-    return [{ property: error.property, reason: error.message }];
+    return error.message;
   }
-  if (old !== undefined && !isDeepStrictEqual([old.nodes, old.replicasPerMaster], [inputs.nodes, inputs.replicasPerMaster])) {
-    const was = `${old.nodes.map(nodeName).join(", ")} with ${old.replicasPerMaster} replica(s) per master`;
-    return [{ property: "nodes", reason: `the cluster is already formed of ${was}; its nodes cannot be changed in place. Restore them, or destroy the stack first` }];
-  }
-  const missing = await access(inputs.redisCli).then(
-    () => false,
-    () => true,
-  );
-  return missing ? [{ property: "redisCli", reason: `${inputs.redisCli} is not there; install the package redis-tools` }] : [];
+  if (old === undefined || isDeepStrictEqual([old.nodes, old.replicasPerMaster], [declared.nodes, declared.replicasPerMaster])) return undefined;
+  const was = `${old.nodes.map(nodeName).join(", ")} with ${old.replicasPerMaster} replica(s) per master`;
+  return `the cluster is already formed of ${was}; its nodes cannot be changed in place. Restore them, or destroy the stack first`;
 }
 
 async function form(inputs: Inputs): Promise<Record<string, unknown>> {

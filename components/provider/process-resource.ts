@@ -11,7 +11,7 @@ import { findPortObstacle } from "./ports.ts";
 import { executableOf, findRecorded, removeRecord } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { probeReady, probeSettled } from "./readiness.ts";
-import type { CheckFailure, ResourceType } from "./resource-type.ts";
+import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
 
 const port = integer(1, 65_535);
 
@@ -74,14 +74,15 @@ export const processResource: ResourceType<typeof fields> = {
   },
 };
 
-async function preflight(inputs: Inputs): Promise<readonly CheckFailure[]> {
+async function preflight({ known, unknown }: KnownInputs<typeof fields>): Promise<readonly CheckFailure[]> {
   const failures: CheckFailure[] = [];
-  if ([inputs.readyTcp, inputs.readyHttp, inputs.readyRedis].filter((probe) => probe !== undefined).length !== 1) {
-    failures.push({ property: "readyTcp", reason: "expected exactly one of readyTcp, readyHttp and readyRedis" });
+  const probes = (["readyTcp", "readyHttp", "readyRedis"] as const).filter((name) => known[name] !== undefined || unknown.has(name));
+  if (probes.length !== 1) failures.push({ property: "readyTcp", reason: "expected exactly one of readyTcp, readyHttp and readyRedis" });
+  if (known.program !== undefined && !(await isExecutable(known.program))) {
+    failures.push({ property: "program", reason: `${known.program} is not there, or not executable` });
   }
-  if (!(await isExecutable(inputs.program))) failures.push({ property: "program", reason: `${inputs.program} is not there, or not executable` });
-  const own = await findRecorded(inputs.recordFile);
-  for (const { host, port: number } of inputs.listens) {
+  const own = known.recordFile === undefined ? undefined : await findRecorded(known.recordFile);
+  for (const { host, port: number } of known.listens ?? []) {
     const obstacle = await findPortObstacle(host, number);
     // Our own process there is no obstacle: it is running already, or left by an interrupted run.
     if (obstacle !== undefined && (own === undefined || obstacle.pid !== own.pid)) failures.push({ property: "listens", reason: obstacle.reason });

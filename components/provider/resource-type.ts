@@ -7,6 +7,14 @@ export interface CheckFailure {
   readonly reason: string;
 }
 
+/** Inputs as a preview has them. */
+export interface KnownInputs<F extends Fields> {
+  /** Those whose values are known already. */
+  readonly known: Partial<Parsed<F>>;
+  /** Names of those that follow from what is yet to be made. */
+  readonly unknown: ReadonlySet<string>;
+}
+
 /**
  * One kind of resource: what it is made of, and how it is made, looked at, changed and removed.
  * Everything here works on plain typed values; marks of secrets and unknowns are the dispatcher's business.
@@ -34,8 +42,8 @@ export interface ResourceType<F extends Fields> {
   /** Inputs that the expectations follow from; if one is secret, so are they. */
   readonly expectedFrom: readonly (keyof F & string)[];
   expect(inputs: Parsed<F>): Values;
-  /** Looks at the world without changing it. `old` are the inputs in the state, if it has been made before. */
-  preflight(inputs: Parsed<F>, old: Parsed<F> | undefined): Promise<readonly CheckFailure[]>;
+  /** Looks at the world without changing it, at preview too. `old` are the inputs in the state, if it has been made before. */
+  preflight(inputs: KnownInputs<F>, old: Parsed<F> | undefined): Promise<readonly CheckFailure[]>;
   /** Its id, for as long as it is not replaced. */
   identify(inputs: Parsed<F>): string;
   /** Makes it, or finishes what an interrupted run has begun. */

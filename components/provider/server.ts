@@ -111,8 +111,8 @@ async function check(resource: WireResource, request: provider.CheckRequest): Pr
   response.setFailuresList(
     result.failures.map(({ property, reason }) => {
       const failure = new provider.CheckFailure();
-      failure.setProperty(property);
-      failure.setReason(reason);
+      // Were the property named to the engine, it would print its value, a secret's too (pulumi/pulumi#19465).
+      failure.setReason(`${property}: ${reason}`);
       return failure;
     }),
   );

@@ -3,8 +3,8 @@ import { before, test } from "node:test";
 import { CertificateProfileError, authorityUses, checkAuthority, checkLeaf, leafUses } from "../../components/certificate-profile.ts";
 import type { AuthorityKind } from "../../components/certificate-profile.ts";
 import { joinCertificates, renderPemBundle } from "../../components/pem-bundle.ts";
-import { makeTestCertificate } from "./support/test-certificates.ts";
-import type { TestCertificate } from "./support/test-certificates.ts";
+import { makeTestCertificate } from "../support/certificate.ts";
+import type { TestCertificate } from "../support/certificate.ts";
 
 let redisCa: TestCertificate;
 let dbClientCa: TestCertificate;

@@ -15,21 +15,28 @@ export interface TestCertificate {
 /** What a test certificate shows; anything not named is left out, so that wrong certificates can be made on purpose. */
 export interface TestCertificateOptions {
   readonly commonName: string;
+  /** Organizations of the subject, each an attribute of its own: a user certificate's roles. */
+  readonly organizations?: readonly string[];
   readonly ca?: boolean;
   readonly extendedUses?: readonly ("server_auth" | "client_auth")[];
   readonly ipAddresses?: readonly string[];
+  readonly dnsNames?: readonly string[];
+  readonly uris?: readonly string[];
   readonly issuer?: TestCertificate;
+  /** When it ends, in milliseconds from now; negative for one that has ended. Default: an hour. */
+  readonly endsInMs?: number;
 }
 
 /** Makes an ECDSA P-256 certificate, signed by `issuer` or by itself, valid for an hour. */
 export async function makeTestCertificate(options: TestCertificateOptions): Promise<TestCertificate> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const issuer = options.issuer === undefined ? undefined : await readIssuer(options.issuer);
+  const subject = new x509.Name([{ CN: [options.commonName] }, ...(options.organizations ?? []).map((name) => ({ O: [name] }))]).toString();
   const certificate = await x509.X509CertificateGenerator.create({
-    subject: `CN=${options.commonName}`,
-    issuer: issuer?.subject ?? `CN=${options.commonName}`,
+    subject,
+    issuer: issuer?.subject ?? subject,
     notBefore: new Date(Date.now() - oneHourMs),
-    notAfter: new Date(Date.now() + oneHourMs),
+    notAfter: new Date(Date.now() + (options.endsInMs ?? oneHourMs)),
     signingKey: issuer?.key ?? keys.privateKey,
     publicKey: keys.publicKey,
     signingAlgorithm: algorithm,
@@ -47,9 +54,17 @@ async function extensions(options: TestCertificateOptions, publicKey: webcrypto.
   ];
   const uses = (options.extendedUses ?? []).map((use) => (use === "server_auth" ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth));
   if (uses.length > 0) list.push(new x509.ExtendedKeyUsageExtension(uses));
-  const names = (options.ipAddresses ?? []).map((value) => ({ type: "ip" as const, value }));
+  const names = alternativeNames(options);
   if (names.length > 0) list.push(new x509.SubjectAlternativeNameExtension(names));
   return list;
+}
+
+function alternativeNames({ ipAddresses = [], dnsNames = [], uris = [] }: TestCertificateOptions): x509.JsonGeneralName[] {
+  return [
+    ...ipAddresses.map((value) => ({ type: "ip" as const, value })),
+    ...dnsNames.map((value) => ({ type: "dns" as const, value })),
+    ...uris.map((value) => ({ type: "url" as const, value })),
+  ];
 }
 
 async function readIssuer({ certPem, keyPem }: TestCertificate): Promise<{ subject: string; key: webcrypto.CryptoKey }> {
