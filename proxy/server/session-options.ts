@@ -28,6 +28,8 @@ export interface SessionLimits {
 
 /** Who hears what a session does: the audit and the metrics. All are called after the fact, and must not throw. */
 export interface SessionObserver {
+  /** Whether what is done next can be recorded; where it cannot, commands are refused. Asked once for each batch of requests. */
+  readonly accepting: () => boolean;
   /** Requests whose replies are all on their way to the client. */
   readonly exchangeDone: (exchange: Exchange) => void;
   /** A command that the profile does not offer. Its error is booked by `exchangeDone` as well. */

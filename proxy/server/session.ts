@@ -11,7 +11,7 @@ import type { UserConnections } from "../cluster/user-connections.ts";
 import { encodeError, encodeSimple } from "../resp/encoder.ts";
 import { RequestParser } from "../resp/request-parser.ts";
 import type { Request } from "../resp/request-parser.ts";
-import { argument } from "../routing/keys.ts";
+import { argument, argumentSpells } from "../routing/keys.ts";
 import type { Plan } from "../routing/plan.ts";
 import { fitsArity, planCluster } from "../routing/plan.ts";
 import { planStandalone } from "../routing/plan-standalone.ts";
@@ -189,9 +189,11 @@ export class Session implements ReplyTarget {
       // Requests under way were sent by the old topology: those behind them must not overtake them on the new one.
       if (this.#epoch !== this.#database.epoch && this.#queue.empty) this.#epoch = this.#database.epoch;
       const current = this.#epoch === this.#database.epoch;
+      const accepting = this.#observer.accepting();
       while (this.#holds === 0 && !this.#closing && current && this.#queue.requests + this.#runCount < this.#options.limits.maxPipelineDepth) {
         if (!this.#parser.next()) break;
-        this.#take();
+        if (accepting) this.#take();
+        else this.#answer(this.#parser, encodeError(`${this.#database.profile.errorPrefix}the audit cannot be written; commands are refused until it can`));
       }
       this.#closeRun();
     } catch (error) {
@@ -243,13 +245,15 @@ export class Session implements ReplyTarget {
     const users = this.#users;
     const context = this.#context;
     if (users === undefined || context === undefined || users.refused !== undefined) {
-      this.#withoutLogin(request);
+      // Clients open with HELLO where they would rather speak RESP3: they must learn that it is not offered, logged in or not.
+      if (plan.kind === "answer" && argumentSpells(request, 0, "hello")) this.#answer(request, plan.reply, true);
+      else this.#withoutLogin(request);
       return;
     }
     switch (plan.kind) {
       case "answer":
-        this.#answer(request, plan.reply);
         if (plan.refused) this.#observer.refused(request);
+        this.#answer(request, plan.reply, plan.refused);
         return;
       case "forward":
         this.#forwardPlanned(request, plan, users);
@@ -399,8 +403,10 @@ export class Session implements ReplyTarget {
     return exchange;
   }
 
-  #answer(request: Request, reply: Buffer): void {
-    this.#fill(this.#place(request), reply);
+  #answer(request: Request, reply: Buffer, refused = false): void {
+    const place = this.#place(request);
+    place.refused = refused;
+    this.#fill(place, reply);
   }
 
   #fill(place: Exchange, reply: Buffer): void {

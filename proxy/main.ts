@@ -1,0 +1,72 @@
+import { parseArgs } from "node:util";
+import { ConfigError, loadConfig } from "./config.ts";
+import type { ProxyConfig } from "./config.ts";
+import { createLogger } from "./server/log.ts";
+import { Proxy } from "./server/proxy.ts";
+
+const HELP = `Usage: node proxy.mjs --config FILE [--check]
+
+The access proxy: clients come with mutual TLS, and reach a Redis Cluster (or a single Redis server) as if it were one server.
+
+  --config FILE   the configuration, YAML; paths in it are relative to it
+  --check         only say whether the configuration can be used
+  --help          this text
+
+Logs are JSON lines on standard output. SIGTERM and SIGINT let clients finish; SIGHUP opens the audit's file anew.
+Exit codes: 0 ended as asked; 1 it could not start; 2 wrong arguments or configuration.
+`;
+
+/** Ends the process with a sentence, never with a stack trace. */
+function fail(code: number, message: string): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(code);
+}
+
+function options(): { config: string; check: boolean } {
+  try {
+    const { values } = parseArgs({ options: { config: { type: "string" }, check: { type: "boolean" }, help: { type: "boolean" } } });
+    if (values.help === true) {
+      process.stdout.write(HELP);
+      process.exit(0);
+    }
+    if (values.config === undefined) fail(2, "--config FILE is missing; --help says more");
+    return { config: values.config, check: values.check ?? false };
+  } catch (error) {
+    return fail(2, `${error instanceof Error ? error.message : String(error)}; --help says more`);
+  }
+}
+
+async function load(file: string): Promise<ProxyConfig> {
+  try {
+    return await loadConfig(file);
+  } catch (error) {
+    if (error instanceof ConfigError) fail(2, `${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+const { config: file, check } = options();
+const config = await load(file);
+if (check) {
+  process.stdout.write(`${file}: the configuration can be used\n`);
+  process.exit(0);
+}
+const log = createLogger();
+const proxy = new Proxy(config, log);
+try {
+  await proxy.start();
+} catch (error) {
+  const message = error instanceof Error ? error.message : String(error);
+  log.error("cannot start", { error: message });
+  fail(error instanceof ConfigError ? 2 : 1, message);
+}
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  process.on(signal, () => {
+    void proxy.drain().then(() => process.exit(0));
+  });
+}
+process.on("SIGHUP", () => {
+  proxy.reopenAudit().catch((error: unknown) => {
+    log.error("audit not opened anew", { error });
+  });
+});
