@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { CertificateAuthority } from "./authority.ts";
 import type { AuthorityKind } from "./certificate-profile.ts";
+import { clientUri } from "./client-uri.ts";
 import type { NodeAddress } from "./cluster-plan.ts";
 import { contentHash } from "./content-hash.ts";
 import type { Host } from "./host.ts";
@@ -88,6 +89,11 @@ export class AccessProxy extends pulumi.ComponentResource {
     );
     this.address = running.urn.apply(() => this.listen);
     this.registerOutputs({ address: this.address });
+  }
+
+  /** The address as clients take it: `rediss://user@host:port`, never with a password. */
+  uri(user?: string): pulumi.Output<string> {
+    return this.address.apply((address) => clientUri(user, address));
   }
 
   #renderFiles(name: string, args: AccessProxyArgs, admin: NodeAddress): Readonly<Record<string, pulumi.Output<string>>> {

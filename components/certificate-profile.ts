@@ -51,6 +51,8 @@ const extendedUseOid: Readonly<Record<ExtendedUse, string>> = {
 /** A certificate that was made but is not what its kind must be; it is never handed on. */
 export class CertificateProfileError extends Error {
   readonly code = "CERTIFICATE_PROFILE";
+  /** Has Pulumi show the message alone (the mark of its RunError): what a user has declared needs no stack trace. */
+  readonly __pulumiRunError = true;
 
   constructor(subject: string, problem: string) {
     super(`certificate ${JSON.stringify(subject)}: ${problem}`);

@@ -28,12 +28,27 @@ const highestPort = 65_535 - busPortOffset;
  * @throws {InvalidValueError} with the property that holds the text
  */
 export function parseNodeAddress(property: string, text: string): NodeAddress {
-  const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  if (match === null || host === undefined) throw new InvalidValueError(property, `${JSON.stringify(text)} is not a node; expected IP:port, such as 127.0.0.1:7001`);
-  const address = { host, port: Number(match[3]) };
+  const address = splitAddress(property, text, "127.0.0.1:7001");
   checkAddress(property, address);
   return address;
+}
+
+/**
+ * Parses `IP:port` of a listener, with an IPv6 address in brackets; 0.0.0.0 and [::] stand for all addresses of the machine.
+ * @throws {InvalidValueError} with the property that holds the text
+ */
+export function parseAddress(property: string, text: string): NodeAddress {
+  const address = splitAddress(property, text, "127.0.0.1:7379");
+  if (isIP(address.host) === 0) throw new InvalidValueError(property, `${JSON.stringify(address.host)} is not an IP address; expected IP:port, such as 127.0.0.1:7379`);
+  if (address.port < 1 || address.port > 65_535) throw new InvalidValueError(property, `port ${address.port} is out of range; expected 1 to 65535`);
+  return address;
+}
+
+function splitAddress(property: string, text: string, example: string): NodeAddress {
+  const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  if (match === null || host === undefined) throw new InvalidValueError(property, `${JSON.stringify(text)} is not an address; expected IP:port, such as ${example}`);
+  return { host, port: Number(match[3]) };
 }
 
 /** `IP:port` as redis-cli and `CLUSTER NODES` write it: an IPv6 address stands without brackets. */

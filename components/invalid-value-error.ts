@@ -4,6 +4,8 @@
  */
 export class InvalidValueError extends Error {
   readonly code = "INVALID_VALUE";
+  /** Has Pulumi show the message alone (the mark of its RunError): what a user has declared needs no stack trace. */
+  readonly __pulumiRunError = true;
   /** The option that holds the value, as the user wrote it: `nodes[3].port`. */
   readonly property: string;
 

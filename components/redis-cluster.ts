@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { CertificateAuthority } from "./authority.ts";
+import { clientUri } from "./client-uri.ts";
 import { checkClusterDeclaration, checkPortsDiffer, defaultNodes } from "./cluster-plan.ts";
 import type { NodeAddress } from "./cluster-plan.ts";
 import type { Host } from "./host.ts";
@@ -8,7 +9,7 @@ import { defaultRedisServer, RedisNode } from "./redis-node.ts";
 import type { RedisNodeArgs, RedisNodeSettings } from "./redis-node.ts";
 import { readRedisVersion } from "./redis-version.ts";
 import { TrustBundle } from "./trust-bundle.ts";
-import { fullAccessRules, renderUsersAcl, systemUserRules } from "./users-acl.ts";
+import { checkAclUserName, fullAccessRules, renderUsersAcl, systemUserRules } from "./users-acl.ts";
 import type { SystemUserName } from "./users-acl.ts";
 
 /** A Redis user that people and applications log in as. */
@@ -65,6 +66,9 @@ export class RedisCluster extends pulumi.ComponentResource {
     checkClusterDeclaration({ nodes, replicasPerMaster });
     checkPortsDiffer(nodes);
     const users = args.users ?? [{ name: "alice" }];
+    users.forEach(({ name: user }, index) => {
+      checkAclUserName(`users[${index}].name`, user);
+    });
     this.users = users.map((user) => user.name);
     this.passwords = this.#makePasswords(name);
     const usersAcl = this.#renderUsers(users, readRedisVersion(args.redisServer ?? defaultRedisServer, { parent: this }));
@@ -117,9 +121,4 @@ export class RedisCluster extends pulumi.ComponentResource {
       { parent: this },
     );
   }
-}
-
-/** A Redis address as clients take it: TLS, the user's name, never a password. */
-export function clientUri(user: string | undefined, { host, port }: NodeAddress): string {
-  return `rediss://${user === undefined ? "" : `${encodeURIComponent(user)}@`}${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -65,14 +65,24 @@ const plainArgument = /^[A-Za-z0-9_./:@%+-]+$/;
  * @throws {InvalidValueError} a parameter's name or value that cannot stand in the file, or that this toolkit decides itself
  */
 export function renderRedisConf(conf: RedisConf): string {
-  const own = ownParameters(conf);
-  const taken = new Set(own.map(([name]) => name));
-  const additional = Object.entries(conf.parameters ?? {}).map(([name, value]): Line => {
-    checkParameterName(name, taken);
-    return [name, ...parameterArguments(name, value)];
+  return [...ownParameters(conf), ...additionalParameters("parameters", conf.parameters ?? {})].map(renderLine).join("");
+}
+
+/**
+ * Checks additional parameters before anything is made; whether Redis takes a value is for Redis to say.
+ * @param property that holds them, for the error
+ * @throws {InvalidValueError} as `renderRedisConf`
+ */
+export function checkRedisParameters(property: string, parameters: Readonly<Record<string, RedisParameter>>): void {
+  additionalParameters(property, parameters).forEach(renderLine);
+}
+
+function additionalParameters(property: string, parameters: Readonly<Record<string, RedisParameter>>): Line[] {
+  const lines = Object.entries(parameters).map(([name, value]): Line => {
+    checkParameterName(property, name);
+    return [name, ...parameterArguments(property, name, value)];
   });
-  additional.sort(([a], [b]) => (a < b ? -1 : 1));
-  return [...own, ...additional].map(renderLine).join("");
+  return lines.sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 type Line = readonly [name: string, ...args: string[]];
@@ -106,17 +116,24 @@ function ownParameters(conf: RedisConf): Line[] {
   ];
 }
 
-function checkParameterName(name: string, taken: ReadonlySet<string>): void {
-  const property = `parameters.${printable(name)}`;
+const ownNames: ReadonlySet<string> = new Set(
+  ownParameters({
+    ...{ host: "", port: 0, dataDirectory: "", logFile: "", aclFile: "", certFile: "", keyFile: "", caFile: "" },
+    ...{ masterUser: "", masterPassword: "" },
+  }).map(([name]) => name),
+);
+
+function checkParameterName(group: string, name: string): void {
+  const property = `${group}.${printable(name)}`;
   if (!parameterName.test(name)) {
     throw new InvalidValueError(property, "not the name of a redis.conf parameter; expected lower-case letters, digits and hyphens");
   }
   if (Object.hasOwn(refused, name)) throw new InvalidValueError(property, `cannot be set: ${refused[name]}`);
-  if (taken.has(name)) throw new InvalidValueError(property, "cannot be set: this toolkit decides its value");
+  if (ownNames.has(name)) throw new InvalidValueError(property, "cannot be set: this toolkit decides its value");
 }
 
-function parameterArguments(name: string, value: RedisParameter): string[] {
-  const property = `parameters.${name}`;
+function parameterArguments(group: string, name: string, value: RedisParameter): string[] {
+  const property = `${group}.${name}`;
   if (typeof value === "boolean") return [value ? "yes" : "no"];
   const values = typeof value === "object" ? [...value] : [value];
   if (values.length === 0) throw new InvalidValueError(property, "an empty list; expected at least one value");

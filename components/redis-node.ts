@@ -4,7 +4,7 @@ import type { NodeAddress } from "./cluster-plan.ts";
 import { contentHash } from "./content-hash.ts";
 import type { Host } from "./host.ts";
 import { NodeCertificate } from "./node-certificate.ts";
-import { busPortOffset, renderRedisConf } from "./redis-conf.ts";
+import { busPortOffset, checkRedisParameters, renderRedisConf } from "./redis-conf.ts";
 import type { RedisParameter } from "./redis-conf.ts";
 import type { NodeLogin } from "./provider/resources.ts";
 import type { TrustBundle } from "./trust-bundle.ts";
@@ -64,6 +64,8 @@ export class RedisNode extends pulumi.ComponentResource {
 
   constructor(name: string, args: RedisNodeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("redis-access:index:RedisNode", name, {}, opts);
+    // At once where it can be: inside an apply it would fail only after other parts were changed.
+    if (isPlain(args.parameters)) checkRedisParameters("parameters", args.parameters);
     this.address = args.address;
     const { host: ip, port } = args.address;
     const certificate = new NodeCertificate(`${name}-tls`, { authority: args.redisAuthority, host: ip }, { parent: this });
@@ -115,6 +117,10 @@ export class RedisNode extends pulumi.ComponentResource {
     );
     return { files, data };
   }
+}
+
+function isPlain(parameters: RedisNodeArgs["parameters"]): parameters is Record<string, RedisParameter> {
+  return parameters !== undefined && !pulumi.Output.isInstance(parameters) && !(parameters instanceof Promise);
 }
 
 function renderConf({ address, directory, replication, ...settings }: RedisNodeArgs): pulumi.Output<string> {

@@ -10,6 +10,8 @@ const oldestMajor = 6;
 /** A redis-server that cannot run what this toolkit declares, or a program that is no redis-server. */
 export class UnsupportedRedisError extends Error {
   readonly code = "UNSUPPORTED_REDIS";
+  /** Has Pulumi show the message alone (the mark of its RunError): what a user has declared needs no stack trace. */
+  readonly __pulumiRunError = true;
 
   constructor(program: string, problem: string) {
     super(`${program}: ${problem}; expected redis-server ${oldestMajor}.0 or later`);

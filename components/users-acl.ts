@@ -86,10 +86,23 @@ export function renderUsersAcl(users: readonly AclUser[], redisVersion: readonly
   return [...lines, "user default off", ""].join("\n");
 }
 
+/**
+ * Checks the name of a user that a person declares.
+ * @throws {InvalidValueError} a name that cannot stand in users.acl, or belongs to this toolkit
+ */
+export function checkAclUserName(property: string, name: string): void {
+  checkUserName(property, name);
+  if (Object.hasOwn(systemUserRules, name)) throw new InvalidValueError(property, `${name} is a user of this toolkit itself; expected another name`);
+}
+
+function checkUserName(property: string, name: string): void {
+  if (!userName.test(name)) throw new InvalidValueError(property, `${JSON.stringify(name)} is not a Redis user name; expected printable ASCII without spaces`);
+  if (name === "default") throw new InvalidValueError(property, "default is switched off always, so that nobody gets in without a name");
+}
+
 function checkUser(user: AclUser, seen: Set<string>): void {
   const property = `users.${JSON.stringify(user.name).slice(1, -1)}`;
-  if (!userName.test(user.name)) throw new InvalidValueError(property, "not a Redis user name; expected printable ASCII without spaces");
-  if (user.name === "default") throw new InvalidValueError(property, "is switched off always, so that nobody gets in without a name");
+  checkUserName(property, user.name);
   if (seen.has(user.name)) throw new InvalidValueError(property, "is declared twice");
   seen.add(user.name);
   if (user.passwords.length === 0 || user.passwords.some((password) => password === "")) {

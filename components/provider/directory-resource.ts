@@ -2,8 +2,8 @@ import { chmod, lstat, mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { ignoreAbsent, octal, writeFileAtomically } from "./atomic-file.ts";
-import { flag, list, mode, path, text, withDefault } from "./fields.ts";
-import type { Parsed } from "./fields.ts";
+import { flag, list, mode, path, text, withDefault } from "../fields.ts";
+import type { Parsed } from "../fields.ts";
 import type { CheckFailure, ResourceType } from "./resource-type.ts";
 
 /** Stands in each directory that this toolkit may empty: what it has not made, it does not delete. */

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { InvalidValueError } from "../invalid-value-error.ts";
-import type { Fields, Parsed } from "./fields.ts";
-import { refuseStrangers } from "./fields.ts";
+import type { Fields, Parsed } from "../fields.ts";
+import { refuseStrangers } from "../fields.ts";
 import type { CheckFailure, ResourceType } from "./resource-type.ts";
 import { decode, encode, holdsUnknown, unknown } from "./wire.ts";
 import type { Decoded, Values } from "./wire.ts";

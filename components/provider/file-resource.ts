@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
 import { InvalidValueError } from "../invalid-value-error.ts";
 import { inspectFile, setFileAccess, writeFileAtomically } from "./atomic-file.ts";
-import { mode, optional, owner, path, sha256, text, withDefault } from "./fields.ts";
-import type { Parsed } from "./fields.ts";
+import { mode, optional, owner, path, sha256, text, withDefault } from "../fields.ts";
+import type { Parsed } from "../fields.ts";
 import type { ResourceType } from "./resource-type.ts";
 
 const fields = {

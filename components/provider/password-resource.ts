@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { optional, text } from "./fields.ts";
+import { optional, text } from "../fields.ts";
 import type { ResourceType } from "./resource-type.ts";
 
 /** Random bytes of a password; written as 64 hexadecimal digits. */

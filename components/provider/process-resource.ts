@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { access, realpath } from "node:fs/promises";
-import { integer, list, map, object, optional, path, text, withDefault } from "./fields.ts";
-import type { Parsed } from "./fields.ts";
+import { integer, list, map, object, optional, path, text, withDefault } from "../fields.ts";
+import type { Parsed } from "../fields.ts";
 import { launch, stop } from "./launch.ts";
 import type { Launched, LaunchSpec } from "./launch.ts";
 import { logLength, tailLog } from "./log-tail.ts";

@@ -1,4 +1,4 @@
-import type { Fields, Parsed } from "./fields.ts";
+import type { Fields, Parsed } from "../fields.ts";
 import type { Values } from "./wire.ts";
 
 /** A reason why inputs cannot be used, found before anything is changed. */

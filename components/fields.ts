@@ -1,5 +1,5 @@
 import { isAbsolute, normalize } from "node:path";
-import { InvalidValueError } from "../invalid-value-error.ts";
+import { InvalidValueError } from "./invalid-value-error.ts";
 
 /** Reads one property: gives its typed value, or throws {@link InvalidValueError} with the property's name. */
 export type Field<T> = (value: unknown, property: string) => T;

@@ -1,0 +1,92 @@
+/** The program of every stack: configuration -> components -> outputs. */
+import { dirname } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { AccessProxy, CertificateAuthority, LeafCertificate, LocalHost, RedisCluster } from "../components/index.ts";
+import type { AuthorityKind } from "../components/index.ts";
+import { clientCommands } from "./client-commands.ts";
+import { readSettings } from "./settings.ts";
+
+const project = dirname(import.meta.dirname);
+const stack = pulumi.getStack();
+const settings = readSettings(configurationOf(pulumi.getProject()), { project, stack });
+const { directory, keepData, protectAuthorities } = settings;
+const host = new LocalHost();
+
+const authority = (kind: AuthorityKind): CertificateAuthority =>
+  new CertificateAuthority(`${stack}-${kind.replace("_", "-")}-ca`, { kind, commonName: `${stack} ${kind} CA`, protectAuthority: protectAuthorities });
+const authorities = { redis: authority("redis"), db: authority("db"), dbClient: authority("db_client"), user: authority("user"), proxy: authority("proxy") };
+
+const home = host.directory(stack, { path: directory }, {});
+const cluster = new RedisCluster(
+  `${stack}-redis`,
+  {
+    host,
+    directory: `${directory}/nodes`,
+    redisAuthority: authorities.redis,
+    dbClientAuthority: authorities.dbClient,
+    nodes: settings.nodes,
+    replicasPerMaster: settings.replicasPerMaster,
+    users: settings.users.map((name) => ({ name })),
+    nodeTimeoutMs: settings.nodeTimeoutMs,
+    tlsAuthClients: settings.tlsAuthClients,
+    parameters: settings.redisParameters,
+    redisServer: settings.redisServer,
+    redisCli: settings.redisCli,
+    keepData,
+  },
+  { dependsOn: home },
+);
+
+const proxy = new AccessProxy(
+  `${stack}-proxy`,
+  {
+    host,
+    directory: `${directory}/proxy`,
+    authorities,
+    listen: settings.proxyListen,
+    admin: settings.adminListen,
+    databaseName: settings.databaseName,
+    labels: { env: stack },
+    // Only the addresses: the proxy's configuration must not wait for, or change with, what a node is called by its id.
+    seeds: [...settings.nodes],
+    startAfter: [cluster],
+    serviceUser: "proxy",
+    servicePassword: cluster.passwords.apply((passwords) => passwords["proxy"]!),
+    auditCommands: settings.auditCommands,
+    keepAudit: keepData,
+  },
+  { dependsOn: home },
+);
+
+/** A first client that the proxy accepts: a certificate of the user CA with the built-in role. */
+const client = new LeafCertificate(`${stack}-client`, { authority: authorities.user, commonName: `${stack}-client`, organization: "access" });
+const clientDirectory = host.directory(`${stack}-client-directory`, { path: `${directory}/client`, purge: true }, { dependsOn: home });
+const files = { ca: `${directory}/client/ca.crt`, cert: `${directory}/client/client.crt`, key: `${directory}/client/client.key` };
+const placed = [
+  host.file(`${stack}-client-ca.crt`, { path: files.ca, content: authorities.proxy.certPem, mode: "0600" }, { dependsOn: clientDirectory }),
+  host.file(`${stack}-client-client.crt`, { path: files.cert, content: client.certPem, mode: "0600" }, { dependsOn: clientDirectory }),
+  host.file(`${stack}-client-client.key`, { path: files.key, content: client.keyPem, mode: "0600" }, { dependsOn: clientDirectory }),
+];
+
+/** The address for applications: one, with any Redis client. */
+export const connectionUri = proxy.uri(cluster.users[0]);
+/** The cluster itself, past the proxy; a node's own certificate, or one of the db_client CA, opens it. */
+export const clusterUri = cluster.uri;
+/** Verifies the proxy at `connectionUri`. */
+export const caCertificate = authorities.proxy.certPem;
+/** Verifies the nodes at `clusterUri`. */
+export const redisCaCertificate = authorities.redis.certPem;
+/** What a database that this stack has not made must trust for clients, for the proxy to reach it. */
+export const dbClientCaCertificate = authorities.dbClient.certPem;
+export const nodes = cluster.nodes;
+export const users = cluster.users;
+/** Redis user -> password, for the declared users. */
+export const passwords = pulumi.secret(cluster.passwords.apply((all) => Object.fromEntries(cluster.users.map((name) => [name, all[name]!]))));
+export const clientFiles = pulumi.all(placed.map((file) => file.urn)).apply(() => files);
+export const tryIt = pulumi.all([proxy.address, clientFiles]).apply(([address]) => clientCommands({ project, stack, address, files, user: cluster.users[0]! }));
+
+/** The stack's configuration in the project's namespace; other namespaces are those of providers. */
+function configurationOf(name: string): Record<string, string> {
+  const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(`${name}:`));
+  return Object.fromEntries(own.map(([key, value]) => [key.slice(name.length + 1), value]));
+}

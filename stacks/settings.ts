@@ -1,0 +1,115 @@
+import { resolve } from "node:path";
+import type { NodeAddress } from "../components/cluster-plan.ts";
+import { checkClusterDeclaration, checkPortsDiffer, parseAddress, parseNodeAddress } from "../components/cluster-plan.ts";
+import { flag, integer, list, map, oneOf, path, refuseStrangers, text } from "../components/fields.ts";
+import type { Field, Parsed } from "../components/fields.ts";
+import { InvalidValueError } from "../components/invalid-value-error.ts";
+import { busPortOffset, checkRedisParameters } from "../components/redis-conf.ts";
+import type { RedisParameter } from "../components/redis-conf.ts";
+import { checkAclUserName } from "../components/users-acl.ts";
+
+const parameter: Field<RedisParameter> = (value, property) => {
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
+  if (Array.isArray(value) && value.every((item) => typeof item === "string" || typeof item === "number")) return value;
+  throw new InvalidValueError(property, "is no text, number, boolean or list of these; expected what redis.conf takes");
+};
+
+/** A database's name stands in URIs, logs and labels of metrics. */
+const databaseName: Field<string> = (value, property) => {
+  const name = text(value, property);
+  if (!/^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/.test(name)) {
+    throw new InvalidValueError(property, `${JSON.stringify(name)} is not a name; expected 1 to 64 letters, digits, dots, hyphens and underscores`);
+  }
+  return name;
+};
+
+const fields = {
+  directory: text,
+  nodes: list(parseNode),
+  replicasPerMaster: integer(1, 5),
+  users: list(userName),
+  nodeTimeoutMs: integer(100, 600_000),
+  tlsAuthClients: oneOf("yes", "optional"),
+  redisParameters: map(parameter),
+  keepData: flag,
+  protectAuthorities: flag,
+  proxyListen: parseListener,
+  adminListen: parseListener,
+  databaseName,
+  auditCommands: oneOf("all", "denied", "none"),
+  redisServer: path,
+  redisCli: path,
+};
+
+/** What the stack's configuration says, checked; Pulumi.yaml declares each with its default. */
+export type Settings = Parsed<typeof fields>;
+
+/**
+ * Reads the configuration of a stack.
+ *
+ * @param config by key without the project's name, as Pulumi hands it over: text as it is, all else as JSON
+ * @param place the project's directory, which a relative `directory` starts at, and the stack's name, for its default
+ * @throws {InvalidValueError} the first value that cannot work, or a key that nobody reads
+ */
+export function readSettings(config: Readonly<Record<string, string>>, place: { readonly project: string; readonly stack: string }): Settings {
+  refuseStrangers(fields, config);
+  const read = Object.entries(fields).map(([name, field]) => [name, field(valueOf(name, config[name]), name)]);
+  const settings = Object.fromEntries(read) as Settings;
+  checkUsers(settings.users);
+  checkRedisParameters("redisParameters", settings.redisParameters);
+  checkClusterDeclaration(settings);
+  checkPortsDiffer(settings.nodes);
+  checkListeners(settings);
+  return { ...settings, directory: settings.directory === "" ? resolve(place.project, ".redis-access", place.stack) : resolve(place.project, settings.directory) };
+}
+
+const textual = new Set(["directory", "tlsAuthClients", "proxyListen", "adminListen", "databaseName", "auditCommands", "redisServer", "redisCli"]);
+
+/** Pulumi gives every value as text; a number that was meant as text stays text. */
+function valueOf(name: string, value: string | undefined): unknown {
+  if (value === undefined) throw new InvalidValueError(name, "has no value; Pulumi.yaml declares its default");
+  if (textual.has(name)) return value;
+  try {
+    return JSON.parse(value);
+  } catch {
+    // Left for the field to refuse, which knows what would be right.
+    return value;
+  }
+}
+
+function parseNode(value: unknown, property: string): NodeAddress {
+  return parseNodeAddress(property, text(value, property));
+}
+
+function parseListener(value: unknown, property: string): NodeAddress {
+  return parseAddress(property, text(value, property));
+}
+
+function userName(value: unknown, property: string): string {
+  const name = text(value, property);
+  checkAclUserName(property, name);
+  return name;
+}
+
+function checkUsers(users: readonly string[]): void {
+  if (users.length === 0) throw new InvalidValueError("users", "is empty; expected at least one Redis user, such as alice");
+  users.forEach((name, index) => {
+    const first = users.indexOf(name);
+    if (first !== index) throw new InvalidValueError(`users[${index}]`, `${name} is already users[${first}]`);
+  });
+}
+
+function checkListeners({ nodes, proxyListen, adminListen }: Pick<Settings, "nodes" | "proxyListen" | "adminListen">): void {
+  if (!/^(127\.|::1$)/.test(adminListen.host)) {
+    throw new InvalidValueError("adminListen", `${adminListen.host} is not a loopback address; expected such as 127.0.0.1:7390, because whoever reaches it is asked for nothing`);
+  }
+  const taken = new Map<number, string>();
+  nodes.forEach(({ port }, index) => {
+    taken.set(port, `the port of nodes[${index}]`).set(port + busPortOffset, `the cluster bus port of nodes[${index}]`);
+  });
+  for (const [property, { port }] of [["proxyListen", proxyListen], ["adminListen", adminListen]] as const) {
+    const other = taken.get(port);
+    if (other !== undefined) throw new InvalidValueError(property, `port ${port} is already ${other}`);
+    taken.set(port, `the port of ${property}`);
+  }
+}
