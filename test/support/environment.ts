@@ -1,0 +1,215 @@
+import { execFile, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { parse, stringify } from "yaml";
+import type { StackOutputs } from "../../toolchain/commands/lib/outputs.ts";
+import { findFreePorts } from "./free-ports.ts";
+
+/** How a program ended, and what it wrote. */
+export interface RunResult {
+  /** Exit code; null where a signal ended it. */
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What a program started for good has left to find it by: the first two fields of its record file. */
+export interface RecordedProcess {
+  readonly pid: number;
+  /** Field 22 of /proc/<pid>/stat; with the pid, it tells one process from all later ones. */
+  readonly startTime: string;
+}
+
+const project = path.resolve(import.meta.dirname, "../..");
+/** What a clone of the project holds that a stack needs, apart from the packages and the engine, which are linked. */
+const sources = ["Pulumi.yaml", "package.json", "components", "proxy", "stacks", "toolchain"];
+const runLimitMs = 180_000;
+const maxOutputBytes = 64 * 1024 * 1024;
+
+const environments = new Set<Environment>();
+process.on("exit", () => {
+  for (const environment of environments) environment.discard();
+});
+// Without a handler these end the process at once, and the handler above is not run.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
+
+/**
+ * A real stack of this project's own program, run by the real engine: in a copy of the checkout, with a state, a
+ * passphrase, a configuration, ports and a directory of its own, so that nothing of the checkout is touched.
+ */
+export class Environment {
+  readonly stack = "dev";
+  /** The copy of the checkout; commands of the project are run here. */
+  readonly project: string;
+  /** Where the stack keeps its nodes, its proxy and its client's files. */
+  readonly directory: string;
+  readonly nodePorts: readonly number[];
+  readonly proxyPort: number;
+  readonly adminPort: number;
+  readonly #root: string;
+
+  private constructor(root: string, nodePorts: readonly number[], [proxyPort, adminPort]: readonly number[]) {
+    this.#root = root;
+    this.project = path.join(root, "project");
+    this.directory = path.join(root, "environment");
+    this.nodePorts = nodePorts;
+    this.proxyPort = proxyPort!;
+    this.adminPort = adminPort!;
+  }
+
+  /** Makes the environment and brings it up (about 15 s). `stop` must be called in the end. */
+  static async start(overrides: Readonly<Record<string, unknown>> = {}): Promise<Environment> {
+    const environment = await Environment.prepare(overrides);
+    try {
+      await environment.succeed("up", "--yes", "--skip-preview");
+    } catch (error) {
+      environment.discard();
+      throw error;
+    }
+    return environment;
+  }
+
+  /**
+   * Makes the environment with an empty stack: nothing of it runs. `stop` must be called in the end.
+   * @param overrides stack configuration by key, without the project's name
+   */
+  static async prepare(overrides: Readonly<Record<string, unknown>> = {}): Promise<Environment> {
+    const nodePorts = await findFreePorts(6, 10_000);
+    const root = realpathSync(mkdtempSync(path.join(tmpdir(), "redis-access-environment-")));
+    const environment = new Environment(root, nodePorts, await findFreePorts(2));
+    environments.add(environment);
+    try {
+      environment.#copyProject();
+      environment.configure(overrides);
+      await environment.succeed("stack", "init", environment.stack);
+    } catch (error) {
+      environment.discard();
+      throw error;
+    }
+    return environment;
+  }
+
+  /** Writes the stack's configuration: the environment's own ports and directory, and what is given, which goes before them. */
+  configure(overrides: Readonly<Record<string, unknown>> = {}): void {
+    const file = path.join(this.project, "stacks", `Pulumi.${this.stack}.yaml`);
+    const before = existsSync(file) ? (parse(readFileSync(file, "utf8")) as Readonly<Record<string, unknown>>) : {};
+    const config = {
+      directory: this.directory,
+      nodes: this.nodePorts.map((port) => `127.0.0.1:${port}`),
+      proxyListen: `127.0.0.1:${this.proxyPort}`,
+      adminListen: `127.0.0.1:${this.adminPort}`,
+      nodeTimeoutMs: 1000,
+      ...overrides,
+    };
+    writeFileSync(file, stringify({ ...before, config: Object.fromEntries(Object.entries(config).map(([name, value]) => [`redis-access:${name}`, value])) }));
+  }
+
+  /** Runs Pulumi to its end, however that is. */
+  pulumi(...args: string[]): Promise<RunResult> {
+    return this.run(path.join(this.project, "toolchain/launcher/pulumi"), [...args, "--non-interactive", "--color", "never"]);
+  }
+
+  /**
+   * Runs Pulumi and returns what it wrote to standard output.
+   * @throws Error with all it wrote, where it failed
+   */
+  async succeed(...args: string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.pulumi(...args);
+    if (status !== 0) throw new Error(`pulumi ${args.join(" ")} ended with exit code ${status ?? "none"}:\n${stdout}${stderr}`);
+    return stdout;
+  }
+
+  /** Runs a command of the project (toolchain/commands), as its npm script does: `start`, `down`, `status`, `outputs`. */
+  command(name: string, ...args: string[]): Promise<RunResult> {
+    return this.run(process.execPath, [path.join(this.project, "toolchain/commands", `${name}.ts`), ...args]);
+  }
+
+  /** Runs a program in the project's directory, with this stack's state and passphrase. */
+  run(program: string, args: readonly string[]): Promise<RunResult> {
+    return new Promise((resolve) => {
+      execFile(program, args, { cwd: this.project, env: this.#variables(), maxBuffer: maxOutputBytes, timeout: runLimitMs }, (error, stdout, stderr) => {
+        resolve({ status: error === null ? 0 : typeof error.code === "number" ? error.code : null, stdout, stderr });
+      });
+    });
+  }
+
+  /** Starts a program as `run` does, in a process group of its own, and does not wait for it. */
+  spawn(program: string, args: readonly string[]): ChildProcess {
+    return spawn(program, args, { cwd: this.project, env: this.#variables(), detached: true, stdio: "ignore" });
+  }
+
+  /** The stack's outputs, with its secrets. */
+  async outputs(): Promise<Required<StackOutputs>> {
+    return JSON.parse(await this.succeed("stack", "output", "--json", "--show-secrets")) as Required<StackOutputs>;
+  }
+
+  /** The stack's state as it is stored, with secrets encrypted. */
+  state(): string {
+    return readFileSync(path.join(this.project, `.pulumi/stacks/redis-access/${this.stack}.json`), "utf8");
+  }
+
+  /** Every living process that the stack has recorded, by its record's path from the environment's directory. */
+  processes(): ReadonlyMap<string, RecordedProcess> {
+    const living = new Map<string, RecordedProcess>();
+    if (!existsSync(this.directory)) return living;
+    for (const name of readdirSync(this.directory, { recursive: true, encoding: "utf8" }).filter((entry) => entry.endsWith(".process")).sort()) {
+      const [pid, startTime] = readFileSync(path.join(this.directory, name), "utf8").split(" ");
+      if (startTime !== undefined && startTimeOf(Number(pid)) === startTime) living.set(name, { pid: Number(pid), startTime });
+    }
+    return living;
+  }
+
+  /** Ends all that the stack has started, and removes the environment with its state. What is tested of `destroy` is not tested here. */
+  stop(): Promise<void> {
+    this.discard();
+    return Promise.resolve();
+  }
+
+  /** As `stop`, at once: for the end of a test process. */
+  discard(): void {
+    if (!environments.delete(this)) return;
+    // Not by the records: a test may have deleted them.
+    for (const pid of processesIn(this.#root)) process.kill(pid, "SIGKILL");
+    rmSync(this.#root, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  #copyProject(): void {
+    mkdirSync(path.join(this.project, ".pulumi/home"), { recursive: true });
+    for (const name of sources) cpSync(path.join(project, name), path.join(this.project, name), { recursive: true });
+    for (const name of readdirSync(path.join(this.project, "stacks"))) {
+      if (/^Pulumi\..*\.yaml$/.test(name)) rmSync(path.join(this.project, "stacks", name));
+    }
+    for (const name of ["node_modules", ".pulumi/bin", ".pulumi/home/plugins"]) {
+      if (existsSync(path.join(project, name))) symlinkSync(path.join(project, name), path.join(this.project, name));
+    }
+  }
+
+  #variables(): NodeJS.ProcessEnv {
+    return { ...process.env, PULUMI_BACKEND_URL: `file://${this.project}`, PULUMI_CONFIG_PASSPHRASE: "a passphrase of tests" };
+  }
+}
+
+/** When a process was started, in the terms of its record; undefined where there is none any more, or only its exit status. */
+function startTimeOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Processes whose working directory is, or was, in this directory. */
+function processesIn(directory: string): number[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+  return pids.filter((pid) => {
+    try {
+      return readlinkSync(`/proc/${pid}/cwd`).startsWith(`${directory}/`);
+    } catch {
+      return false;
+    }
+  });
+}
