@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["node_modules/", "dist/", ".pulumi/", ".redis-access/", "**/dist/"] },
+  { ignores: ["node_modules/", "dist/", ".pulumi/", ".redis-access/", "**/dist/", "readme-example-*/"] },
   {
     files: ["**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked],
