@@ -47,7 +47,7 @@ export function fetchEach(context: DeliveryContext, request: Request, settle: Se
   }));
   return deliverAll(context, parcels, onDelay, (replies) => {
     const failure = replies.find(isError);
-    settle(failure === undefined ? encodeArray(replies) : encodeError(context.errorPrefix + failure.toString("utf8", 1)));
+    settle(failure === undefined ? encodeArray(replies) : encodeError(context.errorPrefix + failure.toString("utf8", 1, failure.length - 2)));
   });
 }
 

@@ -1,0 +1,120 @@
+import { once } from "node:events";
+import type { TLSSocket } from "node:tls";
+import { encodeCommand } from "../../../proxy/resp/encoder.ts";
+import { ReplyScanner } from "../../../proxy/resp/reply-scanner.ts";
+import type { TestProxy } from "../../support/access-proxy.ts";
+import type { TestCertificate } from "../../support/certificate.ts";
+import { within } from "../../support/wait-for.ts";
+
+const replyLimitMs = 20_000;
+
+/** A client of the proxy that sends bytes as they are given and gets replies as they came: for what no client library shows. */
+export class RawConnection {
+  readonly socket: TLSSocket;
+  readonly #scanner = new ReplyScanner();
+  #unread: Buffer = Buffer.alloc(0);
+  #replies: Buffer[] = [];
+  #closed = false;
+  #wake: () => void = () => undefined;
+
+  private constructor(socket: TLSSocket) {
+    this.socket = socket;
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => {
+      this.#take(chunk);
+    });
+    socket.on("close", () => {
+      this.#closed = true;
+      this.#wake();
+    });
+  }
+
+  /** Connects and logs in as `user`. */
+  static async open(proxy: TestProxy, user = "alice", certificate?: TestCertificate): Promise<RawConnection> {
+    const connection = await RawConnection.anonymous(proxy, certificate);
+    const reply = await connection.ask("AUTH", user, proxy.target.passwords[user]!);
+    if (reply !== "+OK\r\n") throw new Error(`AUTH as ${user}: ${reply}`);
+    return connection;
+  }
+
+  /** Connects without logging in. */
+  static async anonymous(proxy: TestProxy, certificate?: TestCertificate): Promise<RawConnection> {
+    const socket = proxy.socket(certificate);
+    await within("the TLS handshake", replyLimitMs, once(socket, "secureConnect"));
+    return new RawConnection(socket);
+  }
+
+  /** Sends a command as a RESP array. */
+  send(...command: (string | Buffer)[]): void {
+    this.socket.write(encodeCommand(command));
+  }
+
+  write(bytes: string | Buffer): void {
+    this.socket.write(bytes);
+  }
+
+  /** Sends a command; its reply, one character a byte. For one that has no other on its way. */
+  async ask(...command: (string | Buffer)[]): Promise<string> {
+    this.send(...command);
+    return this.reply();
+  }
+
+  /** The next whole reply, one character a byte. */
+  async reply(limitMs = replyLimitMs): Promise<string> {
+    return (await this.replyBytes(limitMs)).toString("latin1");
+  }
+
+  /** The next `count` replies. */
+  async replies(count: number): Promise<string[]> {
+    const replies: string[] = [];
+    while (replies.length < count) replies.push(await this.reply());
+    return replies;
+  }
+
+  /**
+   * The next whole reply.
+   * @throws Error where the connection is closed first, or nothing whole comes within `limitMs`
+   */
+  async replyBytes(limitMs = replyLimitMs): Promise<Buffer> {
+    await within("a whole reply", limitMs, this.#until(() => this.#replies.length > 0));
+    const reply = this.#replies.shift();
+    if (reply === undefined) throw new Error(`the connection was closed; unread: ${JSON.stringify(this.#unread.toString("latin1", 0, 200))}`);
+    return reply;
+  }
+
+  /** Resolves when the proxy has closed the connection; what came before can still be read. */
+  async closed(limitMs = replyLimitMs): Promise<void> {
+    await within("the end of the connection", limitMs, this.#until(() => this.#closed));
+  }
+
+  /** Replies that came and were not asked for yet. */
+  get waiting(): number {
+    return this.#replies.length;
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  async #until(condition: () => boolean): Promise<void> {
+    while (!condition() && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #take(chunk: Buffer): void {
+    const bytes = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
+    let start = 0;
+    let pos = bytes.length - chunk.length;
+    while (pos < bytes.length) {
+      const end = this.#scanner.scan(bytes, pos, bytes.length);
+      if (end < 0) break;
+      this.#replies.push(bytes.subarray(start, end));
+      start = pos = end;
+    }
+    this.#unread = bytes.subarray(start);
+    this.#wake();
+  }
+}
