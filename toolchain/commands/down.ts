@@ -3,6 +3,7 @@ import { readCommandLine } from "./lib/command-line.ts";
 import { pulumiOperation } from "./lib/pulumi.ts";
 import { run } from "./lib/run.ts";
 import { hasPendingOperations, selectStack, updateStack } from "./lib/stack.ts";
+import { stackState } from "./lib/stack-state.ts";
 import { say, styled } from "./lib/style.ts";
 
 const { stack } = readCommandLine("npm run down", "Removes what the stack has made: processes, files and data, but for what its configuration protects.");
@@ -15,7 +16,8 @@ await run(async () => {
       say(styled("yellow", "It could not be completed; removing what is known."));
     });
   }
-  const changes = await pulumiOperation(["destroy", "--stack", stack, "--exclude-protected"]);
-  const kept = changes.same ?? 0;
-  say(styled("green", kept === 0 ? `Stack ${stack} is down: nothing of it is left.` : `Stack ${stack} is down. Kept, because it is protected: ${kept} resources (pulumi stack --show-urns -s ${stack}).`));
+  say(`Stack ${stack}: removing what it has made …`);
+  await pulumiOperation(["destroy", "--stack", stack, "--exclude-protected"]);
+  const { protected: kept } = await stackState(stack);
+  say(styled("green", kept.length === 0 ? `Stack ${stack} is down: nothing of it is left.` : `Stack ${stack} is down. Kept, because they are protected: ${kept.join(", ")}.`));
 });

@@ -1,7 +1,7 @@
 /** `npm start`: makes the environment of a stack, or mends it, and tells how to connect. */
 import { readCommandLine } from "./lib/command-line.ts";
 import { stackOutputs } from "./lib/outputs.ts";
-import { changedAnything } from "./lib/pulumi.ts";
+import { changedAnything } from "./lib/progress.ts";
 import { run } from "./lib/run.ts";
 import { selectStack, updateStack } from "./lib/stack.ts";
 import { say, styled } from "./lib/style.ts";
@@ -11,6 +11,7 @@ const { stack } = readCommandLine("npm start", "Sets this machine up, makes the 
 
 await run(async () => {
   await selectStack(stack);
+  say(`Stack ${stack}: comparing what is with what is declared …`);
   const changes = await updateStack(stack);
   say(changedAnything(changes) ? styled("green", `Stack ${stack} is up.`) : styled("green", `Nothing changed: stack ${stack} is as declared.`));
   say("");

@@ -1,16 +1,23 @@
 import { execFile, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
+
+import { type EngineEvent, EventLog } from "./engine-events.ts";
+import { describeProgress, errorsIn } from "./progress.ts";
+import { say } from "./style.ts";
 
 /** The checkout that these commands belong to. */
 export const PROJECT_DIRECTORY = path.resolve(import.meta.dirname, "../../..");
 
 const LAUNCHER = path.join(PROJECT_DIRECTORY, "toolchain/launcher/pulumi");
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
+/** Characters of Pulumi's own output that are kept for an error message. */
+const KEPT_OUTPUT = 16_384;
+const TELL_INTERVAL_MS = 300;
 
-/** Pulumi ended with an error. Its own message is in `stderr`; where it was shown already, `shown` is set. */
+/** Pulumi ended with an error. Its own message is in `stderr`, unless it was shown already. */
 export class PulumiFailedError extends Error {
   override readonly name = "PulumiFailedError";
   readonly code = "PULUMI_FAILED";
@@ -38,15 +45,39 @@ export async function pulumiOutput(args: readonly string[]): Promise<string> {
 /** How many resources an operation created, updated, replaced, deleted or left the same (`same`), by Pulumi's names. */
 export type ResourceChanges = Readonly<Record<string, number>>;
 
-/** Runs an operation that changes a stack, showing Pulumi's own progress: in colour and in place on a terminal, line by line elsewhere. */
+/** Runs an operation that changes a stack, telling its progress line by line as it goes on. */
 export async function pulumiOperation(args: readonly string[]): Promise<ResourceChanges> {
   const directory = mkdtempSync(path.join(tmpdir(), "redis-access-"));
-  const eventLog = path.join(directory, "events.jsonl");
+  const log = new EventLog(path.join(directory, "events.jsonl"));
+  const told: EngineEvent[] = [];
+  const tell = (): void => {
+    const events = log.read();
+    for (const line of describeProgress(events)) say(line);
+    told.push(...events.filter((event) => event.summaryEvent !== undefined || errorsIn([event]).length > 0));
+  };
   try {
-    const display = process.stdout.isTTY ? [] : ["--non-interactive", "--color", "never"];
-    const all = [...args, "--yes", "--skip-preview", "--suppress-outputs", "--suppress-permalink=true", ...display, "--event-log", eventLog];
-    // The flag --event-log is one that Pulumi shows to programs only, such as its own Automation API.
-    const child = spawn(LAUNCHER, all, { cwd: PROJECT_DIRECTORY, env: { ...process.env, PULUMI_DEBUG_COMMANDS: "true" }, stdio: "inherit" });
+    const { exitCode, output } = await runOperation([...args, "--event-log", path.join(directory, "events.jsonl")], tell);
+    if (exitCode !== 0) throw new PulumiFailedError(args, exitCode, errorsIn(told).length > 0 ? "" : output);
+    return changesIn(told);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Runs Pulumi without a display of its own, calling `tell` from time to time and in the end. */
+async function runOperation(args: readonly string[], tell: () => void): Promise<{ exitCode: number; output: string }> {
+  const all = [...args, "--yes", "--skip-preview", "--suppress-outputs", "--suppress-permalink=true", "--non-interactive", "--color", "never"];
+  // The flag --event-log is one that Pulumi shows to programs only, such as its own Automation API.
+  const child = spawn(LAUNCHER, all, { cwd: PROJECT_DIRECTORY, env: { ...process.env, PULUMI_DEBUG_COMMANDS: "true" }, stdio: ["ignore", "pipe", "pipe"] });
+  // Needed only where it ends before there are events, as when another update holds the stack's lock.
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output = (output + text).slice(-KEPT_OUTPUT);
+    });
+  }
+  const timer = setInterval(tell, TELL_INTERVAL_MS);
+  try {
     const exitCode = await new Promise<number>((resolve, reject) => {
       child.on("error", reject).on("close", (code) => {
         resolve(code ?? 1);
@@ -55,25 +86,14 @@ export async function pulumiOperation(args: readonly string[]): Promise<Resource
       process.on("SIGINT", () => undefined);
       process.on("SIGTERM", () => child.kill("SIGINT"));
     });
-    if (exitCode !== 0) throw new PulumiFailedError(args, exitCode, "");
-    return changesIn(readFileSync(eventLog, "utf8"));
+    tell();
+    return { exitCode, output };
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    clearInterval(timer);
   }
 }
 
-interface EngineEvent {
-  readonly summaryEvent?: { readonly resourceChanges?: Record<string, number> };
-  readonly resOutputsEvent?: { readonly metadata?: { readonly op?: string; readonly detailedDiff?: unknown } };
-}
-
-/** What an operation changed, from the events that it logged as one JSON text per line. */
-export function changesIn(eventLog: string): ResourceChanges {
-  const events = eventLog.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as EngineEvent);
+/** What an operation changed, from its last summary. */
+export function changesIn(events: readonly EngineEvent[]): ResourceChanges {
   return events.findLast((event) => event.summaryEvent !== undefined)?.summaryEvent?.resourceChanges ?? {};
-}
-
-/** Whether anything but looking was done. Reading and refreshing are looking. */
-export function changedAnything(changes: ResourceChanges): boolean {
-  return Object.entries(changes).some(([operation, count]) => count > 0 && !["same", "read", "refresh"].includes(operation));
 }
