@@ -22,6 +22,18 @@ export interface RecordedProcess {
   readonly startTime: string;
 }
 
+/** What an update has done with one resource. */
+export interface ResourceChange {
+  /** Pulumi's name of it: `create`, `update`, `delete`, `replace` and more. */
+  readonly operation: string;
+  /** The resource's name, without its type and parents. */
+  readonly resource: string;
+}
+
+interface EngineEvent {
+  readonly resOutputsEvent?: { readonly metadata: { readonly op: string; readonly urn: string } };
+}
+
 const project = path.resolve(import.meta.dirname, "../..");
 /** What a clone of the project holds that a stack needs, apart from the packages and the engine, which are linked. */
 const sources = ["Pulumi.yaml", "package.json", "components", "proxy", "stacks", "toolchain"];
@@ -121,6 +133,19 @@ export class Environment {
     return stdout;
   }
 
+  /**
+   * Makes the stack as declared, mending what is not: `pulumi up --refresh`.
+   * @throws Error with all it wrote, where it failed
+   */
+  async mend(): Promise<readonly ResourceChange[]> {
+    const log = path.join(this.#root, "events.jsonl");
+    rmSync(log, { force: true });
+    await this.succeed("up", "--refresh", "--yes", "--skip-preview", "--event-log", log);
+    const events = readFileSync(log, "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as EngineEvent);
+    const done = events.flatMap(({ resOutputsEvent: event }) => (event === undefined ? [] : [event.metadata]));
+    return done.filter(({ op }) => !["same", "refresh", "read"].includes(op)).map(({ op, urn }) => ({ operation: op, resource: urn.split("::").at(-1)! }));
+  }
+
   /** Runs a command of the project (toolchain/commands), as its npm script does: `start`, `down`, `status`, `outputs`. */
   command(name: string, ...args: string[]): Promise<RunResult> {
     return this.run(process.execPath, [path.join(this.project, "toolchain/commands", `${name}.ts`), ...args]);
@@ -187,7 +212,8 @@ export class Environment {
   }
 
   #variables(): NodeJS.ProcessEnv {
-    return { ...process.env, PULUMI_BACKEND_URL: `file://${this.project}`, PULUMI_CONFIG_PASSPHRASE: "a passphrase of tests" };
+    // The flag --event-log is one of those that Pulumi shows to programs only.
+    return { ...process.env, PULUMI_DEBUG_COMMANDS: "true", PULUMI_BACKEND_URL: `file://${this.project}`, PULUMI_CONFIG_PASSPHRASE: "a passphrase of tests" };
   }
 }
 
