@@ -185,13 +185,17 @@ export class Session implements ReplyTarget {
     if (this.#processing) return;
     this.#processing = true;
     this.#now = performance.now();
+    let starved = false;
     try {
       // Requests under way were sent by the old topology: those behind them must not overtake them on the new one.
       if (this.#epoch !== this.#database.epoch && this.#queue.empty) this.#epoch = this.#database.epoch;
       const current = this.#epoch === this.#database.epoch;
       const accepting = this.#observer.accepting();
       while (this.#holds === 0 && !this.#closing && current && this.#queue.requests + this.#runCount < this.#options.limits.maxPipelineDepth) {
-        if (!this.#parser.next()) break;
+        if (!this.#parser.next()) {
+          starved = true;
+          break;
+        }
         if (accepting) this.#take();
         else this.#answer(this.#parser, encodeError(`${this.#database.profile.errorPrefix}the audit cannot be written; commands are refused until it can`));
       }
@@ -201,8 +205,9 @@ export class Session implements ReplyTarget {
     }
     this.#processing = false;
     if (this.#inputEnded && this.#holds === 0 && this.#queue.empty) this.#finish();
-    // Reading goes on while requests are held, up to a bound: it is how the end of the client is seen.
-    else if (this.#parser.buffered > READ_AHEAD_BYTES) this.#socket.pause();
+    // Reading goes on while requests are held, up to a bound: it is how the end of the client is seen. What is buffered of a
+    // request that is not whole counts for nothing here: the rest of it is what is waited for.
+    else if (!starved && this.#parser.buffered > READ_AHEAD_BYTES) this.#socket.pause();
     else if (this.#stalled === undefined) this.#socket.resume();
   }
 

@@ -12,7 +12,8 @@ const replyLimitMs = 20_000;
 export class RawConnection {
   readonly socket: TLSSocket;
   readonly #scanner = new ReplyScanner();
-  #unread: Buffer = Buffer.alloc(0);
+  /** Of the reply that is not whole yet. */
+  #pieces: Buffer[] = [];
   #replies: Buffer[] = [];
   #closed = false;
   #wake: () => void = () => undefined;
@@ -78,7 +79,7 @@ export class RawConnection {
   async replyBytes(limitMs = replyLimitMs): Promise<Buffer> {
     await within("a whole reply", limitMs, this.#until(() => this.#replies.length > 0));
     const reply = this.#replies.shift();
-    if (reply === undefined) throw new Error(`the connection was closed; unread: ${JSON.stringify(this.#unread.toString("latin1", 0, 200))}`);
+    if (reply === undefined) throw new Error(`the connection was closed; unread: ${JSON.stringify(Buffer.concat(this.#pieces).toString("latin1", 0, 200))}`);
     return reply;
   }
 
@@ -105,16 +106,15 @@ export class RawConnection {
   }
 
   #take(chunk: Buffer): void {
-    const bytes = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
     let start = 0;
-    let pos = bytes.length - chunk.length;
-    while (pos < bytes.length) {
-      const end = this.#scanner.scan(bytes, pos, bytes.length);
+    while (start < chunk.length) {
+      const end = this.#scanner.scan(chunk, start, chunk.length);
+      this.#pieces.push(chunk.subarray(start, end < 0 ? chunk.length : end));
       if (end < 0) break;
-      this.#replies.push(bytes.subarray(start, end));
-      start = pos = end;
+      this.#replies.push(this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces));
+      this.#pieces = [];
+      start = end;
     }
-    this.#unread = bytes.subarray(start);
     this.#wake();
   }
 }
