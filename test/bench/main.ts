@@ -1,0 +1,120 @@
+/** `npm run bench`: what the access proxy costs, beside a direct connection and other proxies. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { makeLeaf } from "../support/certificates.ts";
+import { TestCluster } from "../support/redis-cluster.ts";
+import { cellName, runLoad } from "./load.ts";
+import type { Cell, Sample } from "./load.ts";
+import { PeerUnavailableError } from "./peer.ts";
+import type { Peer, PeerContext } from "./peer.ts";
+import { startDirect } from "./peers/direct.ts";
+import { startEnvoy } from "./peers/envoy.ts";
+import { startHaproxy } from "./peers/haproxy.ts";
+import { startRedisAccess } from "./peers/redis-access.ts";
+import { summarize, table } from "./report.ts";
+
+const HELP = `Usage: npm run bench [-- options]
+
+Measures requests per second, processor time for a request, latencies and memory of the access proxy, with mutual TLS on both
+sides and one worker, interleaved with a direct connection, Envoy's redis_proxy and HAProxy as a relay of bytes.
+
+Options:
+  --quick          fewer cells, rounds and requests
+  --rounds N       interleaved rounds, of which medians are shown (default 5; with --quick 3)
+  --peers A,B      only these: direct, redis-access, envoy, haproxy (default all)
+  --cells TEXT     only cells whose name holds the text, such as "pipeline 16"
+  --json FILE      writes all samples as JSON
+  --help           this text
+`;
+
+const starters: Readonly<Record<string, (context: PeerContext) => Promise<Peer>>> = {
+  direct: startDirect,
+  "redis-access": startRedisAccess,
+  envoy: startEnvoy,
+  haproxy: startHaproxy,
+};
+
+function cells(quick: boolean): Cell[] {
+  const scale = quick ? 0.3 : 1;
+  const cell = (command: Cell["command"], bytes: number, pipeline: number, connections: number, requests: number): Cell => ({ command, bytes, pipeline, connections, requests: Math.round(requests * scale) });
+  const main = [cell("GET", 64, 1, 50, 60_000), cell("GET", 64, 16, 50, 600_000), cell("GET", 64, 64, 50, 1_000_000)];
+  if (quick) return main;
+  return [
+    ...main,
+    ...[cell("SET", 64, 1, 50, 60_000), cell("SET", 64, 16, 50, 600_000), cell("SET", 64, 64, 50, 1_000_000)],
+    ...[cell("GET", 4096, 1, 50, 60_000), cell("GET", 4096, 16, 50, 200_000), cell("SET", 4096, 16, 50, 200_000)],
+    ...[cell("MGET", 64, 1, 50, 20_000), cell("MGET", 64, 16, 50, 60_000)],
+    ...[cell("GET", 64, 1, 1, 10_000), cell("GET", 64, 1, 1000, 60_000), cell("GET", 64, 16, 1000, 600_000)],
+  ];
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { quick: { type: "boolean" }, rounds: { type: "string" }, peers: { type: "string" }, cells: { type: "string" }, json: { type: "string" }, help: { type: "boolean" } },
+  });
+  if (values.help === true) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const quick = values.quick ?? false;
+  const rounds = Number(values.rounds ?? (quick ? 3 : 5));
+  const names = values.peers?.split(",") ?? Object.keys(starters);
+  const chosen = cells(quick).filter((cell) => cellName(cell).includes(values.cells ?? ""));
+  const directory = mkdtempSync(join(tmpdir(), "redis-access-bench-"));
+  const cluster = await TestCluster.start();
+  const peers: Peer[] = [];
+  try {
+    const context = { cluster, directory, cache: join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "redis-access/bench"), files: await writeFiles(cluster, directory) };
+    for (const name of names) {
+      const peer = await startPeer(name, context);
+      if (peer !== undefined) peers.push(peer);
+    }
+    const samples = await measure(peers, chosen, rounds);
+    const summary = summarize(samples);
+    process.stdout.write(`${table(summary)}\n`);
+    if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rounds, samples, summary }, null, 2)}\n`);
+  } finally {
+    await Promise.all(peers.map((peer) => peer.stop()));
+    await cluster.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function startPeer(name: string, context: PeerContext): Promise<Peer | undefined> {
+  const start = starters[name];
+  if (start === undefined) throw new Error(`--peers: ${name} is not known; expected some of ${Object.keys(starters).join(", ")}`);
+  try {
+    return await start(context);
+  } catch (error) {
+    if (!(error instanceof PeerUnavailableError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return undefined;
+  }
+}
+
+async function writeFiles(cluster: TestCluster, directory: string): Promise<PeerContext["files"]> {
+  const leaf = await makeLeaf(cluster.authorities, "redis", { commonName: "127.0.0.1" });
+  const files = { ca: join(directory, "ca.crt"), cert: join(directory, "leaf.crt"), key: join(directory, "leaf.key") };
+  writeFileSync(files.ca, cluster.authorities.redis.certPem);
+  writeFileSync(files.cert, leaf.certPem);
+  writeFileSync(files.key, leaf.keyPem, { mode: 0o600 });
+  return files;
+}
+
+/** Round by round, in each all cells, in each all peers: what disturbs the machine disturbs all alike. */
+async function measure(peers: readonly Peer[], chosen: readonly Cell[], rounds: number): Promise<Map<string, Map<string, Sample[]>>> {
+  const samples = new Map(chosen.map((cell) => [cellName(cell), new Map(peers.map((peer) => [peer.name, [] as Sample[]]))]));
+  // Values for the reads, and warm programs.
+  for (const peer of peers) await runLoad(peer, { command: "SET", bytes: chosen[0]?.bytes ?? 64, pipeline: 16, connections: 50, requests: 200_000 });
+  for (let round = 1; round <= rounds; round++) {
+    for (const cell of chosen) {
+      process.stderr.write(`round ${round} of ${rounds}: ${cellName(cell)}\n`);
+      for (const peer of peers) samples.get(cellName(cell))!.get(peer.name)!.push(await runLoad(peer, cell));
+    }
+  }
+  return samples;
+}
+
+await main();
