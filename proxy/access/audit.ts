@@ -61,8 +61,9 @@ interface SessionText {
  * The audit: one JSON line per event, in order, to a file. Events are only copied into memory here, and written in batches.
  *
  * Memory is bounded. With `stop`, `accepting` turns false as soon as a write fails or more than `maxBufferedBytes` wait, and
- * true again when writing works and half of that is free; as much again is kept for events of commands that were on their way
- * by then. With `count`, `accepting` stays true. What finds no room in either case is counted, and a line
+ * true again when writing works and half of that is free; as much again is kept for events of commands that were on their way by
+ * then. Where the disk is only slow, `behind` is true meanwhile, and clients had better wait than be refused. With `count`,
+ * `accepting` stays true. What finds no room in either case is counted, and a line
  * `{"event":"lost","count":n}` stands where the lost events would, before everything that came after them.
  */
 export class AuditLog {
@@ -76,6 +77,7 @@ export class AuditLog {
   #problem: string | undefined;
   #behind = false;
   #accepting = true;
+  #waiting: (() => void)[] = [];
   /** Events lost since the last line that says so; `since` is when that began. */
   #losing: { count: number; readonly since: number } | undefined;
   #closed: Promise<void> | undefined;
@@ -113,6 +115,16 @@ export class AuditLog {
   /** False while commands are to be refused, since what they do could not be written. */
   get accepting(): boolean {
     return this.#accepting;
+  }
+
+  /** True while nothing is accepted for no other reason than that the disk does not keep up: it will, in a moment. */
+  get behind(): boolean {
+    return !this.#accepting && this.#problem === undefined && this.#closed === undefined;
+  }
+
+  /** Calls `callback` once, soon after `behind` has turned false; to be asked for while it is true. */
+  onceNotBehind(callback: () => void): void {
+    this.#waiting.push(callback);
   }
 
   get counters(): AuditCounters {
@@ -257,6 +269,9 @@ export class AuditLog {
 
   #decide(): void {
     this.#accepting = this.#onFailure === "count" || (this.#problem === undefined && !this.#behind && this.#losing === undefined);
+    if (this.behind) return;
+    // Not from within a write's end: who waited will have new events written.
+    for (const callback of this.#waiting.splice(0)) setImmediate(callback);
   }
 
   #fieldsOf(id: number): string {

@@ -38,6 +38,11 @@ export function sessionObserver(options: ObserverOptions): SessionObserver & { e
   audit?.sessionStart({ id, user: identity.user, roles: identity.roles, remote: options.remote, database: database.name });
   return {
     accepting: () => audit?.accepting ?? true,
+    onceCaughtUp(callback) {
+      if (audit?.behind !== true) return false;
+      audit.onceNotBehind(callback);
+      return true;
+    },
     exchangeDone(exchange) {
       commands += exchange.count;
       totals.commands += exchange.count;

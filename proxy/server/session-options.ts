@@ -30,6 +30,8 @@ export interface SessionLimits {
 export interface SessionObserver {
   /** Whether what is done next can be recorded; where it cannot, commands are refused. Asked once for each batch of requests. */
   readonly accepting: () => boolean;
+  /** Where it cannot be recorded just now, and will be in a moment: has `callback` called then, and returns true. */
+  readonly onceCaughtUp: (callback: () => void) => boolean;
   /** Requests whose replies are all on their way to the client. */
   readonly exchangeDone: (exchange: Exchange) => void;
   /** A command that the profile does not offer. Its error is booked by `exchangeDone` as well. */

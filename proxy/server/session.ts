@@ -191,6 +191,7 @@ export class Session implements ReplyTarget {
       if (this.#epoch !== this.#database.epoch && this.#queue.empty) this.#epoch = this.#database.epoch;
       const current = this.#epoch === this.#database.epoch;
       const accepting = this.#observer.accepting();
+      if (!accepting) this.#waitForAudit();
       while (this.#holds === 0 && !this.#closing && current && this.#queue.requests + this.#runCount < this.#options.limits.maxPipelineDepth) {
         if (!this.#parser.next()) {
           starved = true;
@@ -209,6 +210,15 @@ export class Session implements ReplyTarget {
     // request that is not whole counts for nothing here: the rest of it is what is waited for.
     else if (!starved && this.#parser.buffered > READ_AHEAD_BYTES) this.#socket.pause();
     else if (this.#stalled === undefined) this.#socket.resume();
+  }
+
+  /** A disk that is only slow slows clients down; refusing their commands is for one that takes nothing. */
+  #waitForAudit(): void {
+    if (this.#holds > 0) return;
+    const waits = this.#observer.onceCaughtUp(() => {
+      this.#release();
+    });
+    if (waits) this.#hold();
   }
 
   /** The plain case (a simple command, a key, its owner's connection) without a plan object; all else is planned. */
