@@ -37,6 +37,8 @@ export class Exchange {
   answered = 0;
   /** Error replies among them; undefined while there is none. */
   failures: Failure[] | undefined = undefined;
+  /** Set before it is lost: bytes of a reply that will not be whole were handed on. */
+  torn = false;
   /** Whether the proxy denied it, in place of sending it. */
   refused = false;
   /** When it was made, in milliseconds of the monotonic clock. */

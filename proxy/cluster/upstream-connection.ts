@@ -233,6 +233,7 @@ export class UpstreamConnection {
     this.#socket.destroy();
     let unsent = false;
     let exchange = this.#head;
+    if (exchange !== undefined) exchange.torn = !this.#scanner.between;
     this.#head = this.#tail = undefined;
     while (exchange !== undefined) {
       const next: Exchange | undefined = exchange.nextOnConnection;

@@ -1,5 +1,6 @@
 import type { Exchange } from "../cluster/exchange.ts";
 import type { Outbox } from "../cluster/outbox.ts";
+import { ReplyScanner } from "../resp/reply-scanner.ts";
 
 /** Held replies smaller than this are copied, so that they do not keep a whole chunk of a node's socket in memory. */
 const COPY_BELOW = 4_096;
@@ -54,6 +55,22 @@ export class ReplyQueue {
       this.heldBytes += piece.length;
     }
     this.settle();
+  }
+
+  /**
+   * Forgets the part of a reply that was handed on before its connection was lost.
+   *
+   * @returns false where it is at the client already
+   */
+  dropTorn(exchange: Exchange): boolean {
+    if (exchange === this.#head) return false;
+    const bytes = Buffer.concat(exchange.held ?? []);
+    const scanner = new ReplyScanner();
+    let end = 0;
+    for (let i = 0; i < exchange.answered; i++) end = scanner.scan(bytes, end, bytes.length);
+    this.heldBytes -= bytes.length - end;
+    exchange.held = [bytes.subarray(0, end)];
+    return true;
   }
 
   /** Moves on from exchanges at the head that are done. To be called when one is done without a delivery, too. */

@@ -61,6 +61,8 @@ export class Session implements ReplyTarget {
   /** No further request is taken; what is owed is still written. */
   #closing = false;
   #inputEnded = false;
+  /** All that is to be written is. */
+  #finished = false;
   /** A command waits in Redis: if the client leaves, what comes must not be taken from Redis for nobody. */
   #waiting = false;
   #ended = false;
@@ -130,7 +132,13 @@ export class Session implements ReplyTarget {
   }
 
   lost(exchange: Exchange, sent: boolean, reason: UpstreamError): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#finished) return;
+    if (exchange.torn && !this.#queue.dropTorn(exchange)) {
+      // Whatever followed, the client would take it for the rest of that reply.
+      this.#observer.dropped(`half of a reply was sent when the connection to its node was lost (${reason.message})`);
+      this.#finish();
+      return;
+    }
     if (this.#own?.closed === true) {
       this.#failOwn(exchange, reason);
       return;
@@ -614,7 +622,8 @@ export class Session implements ReplyTarget {
 
   /** Writes what is owed and closes the connection. */
   #finish(): void {
-    this.#closing = true;
+    if (this.#finished) return;
+    this.#finished = this.#closing = true;
     this.#outbox.flush();
     this.#socket.end();
     // A client that does not read, or does not close its side, must not keep the connection for ever.

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { TLSSocket } from "node:tls";
+import type { Socket } from "node:net";
 import { encodeCommand } from "../../../proxy/resp/encoder.ts";
 import { ReplyScanner } from "../../../proxy/resp/reply-scanner.ts";
 import type { TestProxy } from "../../support/access-proxy.ts";
@@ -10,7 +10,7 @@ const replyLimitMs = 20_000;
 
 /** A client of the proxy that sends bytes as they are given and gets replies as they came: for what no client library shows. */
 export class RawConnection {
-  readonly socket: TLSSocket;
+  readonly socket: Socket;
   readonly #scanner = new ReplyScanner();
   /** Of the reply that is not whole yet. */
   #pieces: Buffer[] = [];
@@ -18,7 +18,7 @@ export class RawConnection {
   #closed = false;
   #wake: () => void = () => undefined;
 
-  private constructor(socket: TLSSocket) {
+  private constructor(socket: Socket) {
     this.socket = socket;
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => {
@@ -36,6 +36,11 @@ export class RawConnection {
     const reply = await connection.ask("AUTH", user, proxy.target.passwords[user]!);
     if (reply !== "+OK\r\n") throw new Error(`AUTH as ${user}: ${reply}`);
     return connection;
+  }
+
+  /** Takes a socket as it is. */
+  static over(socket: Socket): RawConnection {
+    return new RawConnection(socket);
   }
 
   /** Connects without logging in. */
