@@ -161,7 +161,7 @@ export class AuditLog {
   /**
    * A command whose reply is known. Nothing of `keys` is kept; long keys are cut, and of more than 64 the rest is counted.
    *
-   * @param outcome `ok`, `denied`, or the first word of the error
+   * @param outcome `ok`, `denied`, `unanswered` where the client left before the reply, or the first word of the error
    * @param keyCount where the command has more keys than are handed over
    */
   command(id: number, name: string, keys: readonly Buffer[], outcome: string, durationMicros: number, keyCount = keys.length): void {

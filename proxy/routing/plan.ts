@@ -23,7 +23,7 @@ export type Plan =
   /** Answered here. `refused` says that it is a denial, for the audit. */
   | { readonly kind: "answer"; readonly reply: Buffer; readonly refused: boolean }
   /** What concerns the session itself. */
-  | { readonly kind: "session"; readonly what: "authenticate" | "quit" | "reset" }
+  | { readonly kind: "session"; readonly what: "authenticate" | "quit" | "reset" | "hangUp" }
   /** Begins a time with subscriptions, on a connection of its own. */
   | { readonly kind: "subscribe" }
   /** A name the table does not hold: the server is asked about it before it goes anywhere. */
@@ -31,11 +31,17 @@ export type Plan =
 
 const EXCLUSIVE = new Set(["keys", "function|kill"]);
 
-/** Commands about the session itself, by name. */
+/**
+ * Commands about the session itself, by name. `POST` and `Host:` are no commands but the beginning of what a web page can make
+ * a browser send: Redis closes the connection at them (redis `server.c`, `securityWarningCommand`), so they must never get to
+ * one that others share.
+ */
 export const SESSION_PLANS: ReadonlyMap<string, Plan> = new Map([
   ["auth", { kind: "session", what: "authenticate" }],
   ["quit", { kind: "session", what: "quit" }],
   ["reset", { kind: "session", what: "reset" }],
+  ["post", { kind: "session", what: "hangUp" }],
+  ["host:", { kind: "session", what: "hangUp" }],
 ]);
 
 /** Cluster mode: the plan for `request` under `profile`, by what the server says of its commands. */
@@ -109,6 +115,23 @@ export function slotOfArgument(request: Request, index: number): number {
 /** The answer to a command that the profile does not offer. */
 export function refusal(profile: Profile): Plan {
   return { kind: "answer", reply: encodeError(`${profile.errorPrefix}command not supported`), refused: true };
+}
+
+/** Commands that Redis takes from a client that has subscriptions (RESP2; Redis documentation, "Pub/Sub"). */
+const WHILE_SUBSCRIBED = new Set(["ping", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe"]);
+
+/**
+ * Redis's answer to a command that does not belong into a connection with subscriptions; undefined where the request is to be
+ * sent to Redis, which takes it, or finds another fault in it first. A node would rather tell of a key that is not its own.
+ */
+export function refusedWhileSubscribed(request: Request, table: CommandTable): Buffer | undefined {
+  const nameBytes = argument(request, 0);
+  const container = table.find(nameBytes, 0, nameBytes.length);
+  if (container === undefined || WHILE_SUBSCRIBED.has(container.name)) return undefined;
+  const entry = container.subcommands.get(subcommandOf(container, request) ?? "") ?? container;
+  if (!fitsArity(entry, request.argc)) return undefined;
+  const allowed = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
+  return encodeError(`ERR Can't execute '${entry.name}': ${allowed}`);
 }
 
 /**

@@ -86,6 +86,20 @@ export class ReplyQueue {
     }
   }
 
+  /** The client has gone: nothing more is owed. Each exchange that is still there is told to `onDone` as it stands. */
+  abandon(): void {
+    let exchange = this.#head;
+    this.#head = this.#tail = undefined;
+    this.requests = this.heldBytes = 0;
+    while (exchange !== undefined) {
+      const next: Exchange | undefined = exchange.nextForClient;
+      exchange.nextForClient = undefined;
+      exchange.held = undefined;
+      this.#onDone(exchange);
+      exchange = next;
+    }
+  }
+
   #release(exchange: Exchange): void {
     for (const piece of exchange.held ?? []) {
       this.heldBytes -= piece.length;

@@ -14,6 +14,8 @@ import type { SessionObserver } from "./session-options.ts";
 const MOST_KEYS = 64;
 /** Names that no server knows may be anything, a mistyped password among them: no more of them is written than this. */
 const UNKNOWN_NAME = "(unknown command)";
+/** The client left before the reply: whether the command was executed, nobody waited to hear. */
+const UNANSWERED = "unanswered";
 /** The bounds were checked when the request was taken; here they only must not be in the way. */
 const ANY = { maxBulkBytes: Number.MAX_SAFE_INTEGER, maxArguments: Number.MAX_SAFE_INTEGER, maxInlineBytes: Number.MAX_SAFE_INTEGER };
 
@@ -56,9 +58,6 @@ export function sessionObserver(options: ObserverOptions): SessionObserver & { e
       const [name, keys] = described(request, database.table);
       audit?.command(id, name, keys, "denied", 0);
     },
-    subscribed(request) {
-      if (options.commands === "all") audit?.command(id, ...described(request, database.table), "ok", 0);
-    },
     authentication(redisUser, ok) {
       audit?.authentication(id, redisUser, ok);
     },
@@ -81,7 +80,8 @@ function writeCommands(audit: AuditLog, id: number, exchange: Exchange, table: C
   for (let i = 0; i < exchange.count && parser.next(); i++) {
     const failure = exchange.failures?.find(({ index }) => index === i);
     const [name, keys] = described(parser, table);
-    if (name !== "auth") audit.command(id, name, keys, exchange.refused ? "denied" : (failure?.word ?? "ok"), micros);
+    const outcome = i >= exchange.answered ? UNANSWERED : exchange.refused ? "denied" : (failure?.word ?? "ok");
+    if (name !== "auth") audit.command(id, name, keys, outcome, micros);
   }
 }
 

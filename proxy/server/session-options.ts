@@ -32,11 +32,10 @@ export interface SessionObserver {
   readonly accepting: () => boolean;
   /** Where it cannot be recorded just now, and will be in a moment: has `callback` called then, and returns true. */
   readonly onceCaughtUp: (callback: () => void) => boolean;
-  /** Requests whose replies are all on their way to the client. */
+  /** Requests whose replies are all on their way to the client; or, where `answered` is less than `count`, whose client has gone. */
   readonly exchangeDone: (exchange: Exchange) => void;
   /** A command that the profile does not offer. Its error is booked by `exchangeDone` as well. */
   readonly refused: (request: Request) => void;
-  readonly subscribed: (request: Request) => void;
   readonly authentication: (redisUser: string, ok: boolean) => void;
   /** The client is sent away. */
   readonly dropped: (reason: string) => void;

@@ -13,12 +13,13 @@ import { RequestParser } from "../resp/request-parser.ts";
 import type { Request } from "../resp/request-parser.ts";
 import { argument, argumentSpells } from "../routing/keys.ts";
 import type { Plan } from "../routing/plan.ts";
-import { fitsArity, planCluster } from "../routing/plan.ts";
+import { fitsArity, planCluster, refusedWhileSubscribed } from "../routing/plan.ts";
 import { planStandalone } from "../routing/plan-standalone.ts";
 import type { StandalonePlan } from "../routing/plan-standalone.ts";
 import type { Redirection } from "../routing/redirection.ts";
 import { SLOTS, slotOf } from "../routing/slot.ts";
 import { accessDenied, stepOfAuth } from "./authentication.ts";
+import { errorWord } from "./error-word.ts";
 import { fanOut, fetchEach } from "./fan-out.ts";
 import { ReplyQueue } from "./reply-queue.ts";
 import { Subscription } from "./subscription.ts";
@@ -255,8 +256,7 @@ export class Session implements ReplyTarget {
 
   #perform(request: Request, plan: StandalonePlan): void {
     if (this.#subscription !== undefined && !(plan.kind === "session" && plan.what !== "authenticate")) {
-      if (plan.kind === "answer" && plan.refused) this.#subscription.answer(plan.reply);
-      else this.#subscription.forward(request);
+      this.#performSubscribed(request, plan, this.#subscription);
       return;
     }
     if (plan.kind === "session") {
@@ -309,9 +309,37 @@ export class Session implements ReplyTarget {
     }
   }
 
-  #performOnSession(request: Request, what: "quit" | "reset" | "authenticate"): void {
+  #performSubscribed(request: Request, plan: StandalonePlan, subscription: Subscription): void {
+    if (plan.kind === "answer" && plan.refused) {
+      this.#observer.refused(request);
+      subscription.answer(request, plan.reply, true);
+      return;
+    }
+    const refusal = this.#database.mode === "cluster" ? refusedWhileSubscribed(request, this.#database.table) : undefined;
+    if (refusal !== undefined) {
+      subscription.answer(request, refusal, false);
+      return;
+    }
+    const mayBeTheLast = argumentSpells(request, 0, "unsubscribe");
+    if (!mayBeTheLast) {
+      subscription.forward(request);
+      return;
+    }
+    // Whether what comes behind it belongs to a subscribed client or to an ordinary one, only the answer tells.
+    this.#hold();
+    subscription.forward(request, () => {
+      this.#release();
+    });
+  }
+
+  #performOnSession(request: Request, what: "quit" | "reset" | "authenticate" | "hangUp"): void {
     if (what === "authenticate") {
       this.#authenticate(request);
+      return;
+    }
+    if (what === "hangUp") {
+      this.#observer.dropped("it sent a line of HTTP, as a web page would");
+      this.#finish();
       return;
     }
     this.#subscription?.close();
@@ -434,7 +462,8 @@ export class Session implements ReplyTarget {
 
   #fill(place: Exchange, reply: Buffer): void {
     if (this.#ended) return;
-    if (reply[0] === 0x2d) place.failures = [{ index: 0, word: /^-([A-Z]*)/.exec(reply.toString("latin1", 0, 32))![1]! }];
+    const failure = errorWord(reply);
+    if (failure !== undefined) place.failures = [{ index: 0, word: failure }];
     place.answered = 1;
     this.#queue.deliver(place, reply, 0, reply.length);
     this.#afterReplies();
@@ -513,7 +542,6 @@ export class Session implements ReplyTarget {
       this.#answer(request, encodeError(`${this.#database.profile.errorPrefix}no node can be reached for a subscription`));
       return;
     }
-    this.#observer.subscribed(request);
     this.#subscription = new Subscription(connection, request, {
       write: (bytes) => {
         this.#outbox.append(bytes, 0, bytes.length);
@@ -525,6 +553,9 @@ export class Session implements ReplyTarget {
       onLost: () => {
         users.giveBack(connection);
         this.#finish();
+      },
+      onDone: (exchange) => {
+        this.#observer.exchangeDone(exchange);
       },
     });
   }
@@ -639,6 +670,7 @@ export class Session implements ReplyTarget {
     this.#deliveries.clear();
     this.#retries = [];
     this.#subscription?.close();
+    this.#queue.abandon();
     this.#outbox.clear();
     this.#logout();
     this.#options.onEnd(this);

@@ -4,6 +4,7 @@ import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import { ReplyScanner } from "../resp/reply-scanner.ts";
 import type { Request } from "../resp/request-parser.ts";
 import { argument } from "../routing/keys.ts";
+import { errorWord } from "./error-word.ts";
 
 /** What a subscription tells its session. */
 export interface SubscriptionEvents {
@@ -13,10 +14,22 @@ export interface SubscriptionEvents {
   readonly onOver: () => void;
   /** The node has gone. */
   readonly onLost: () => void;
+  /** A request is answered, or will not be any more. */
+  readonly onDone: (exchange: Exchange) => void;
 }
 
-/** A request whose replies are awaited, or an answer of the proxy's own that must not overtake them. */
-type Owed = { readonly kind: "replies"; left: number; readonly all?: string } | { readonly kind: "answer"; readonly reply: Buffer };
+/** A request whose replies are awaited, or whose answer is the proxy's own and must not overtake those before it. */
+interface Owed {
+  readonly exchange: Exchange;
+  /** Replies of Redis that are missing. */
+  left: number;
+  /** Where it names no channel, the kind of subscriptions it ends: how many they are shows only when its turn comes. */
+  readonly all: string | undefined;
+  /** The proxy's own answer. */
+  readonly answer: Buffer | undefined;
+  /** Called when the replies have come. */
+  readonly then: (() => void) | undefined;
+}
 
 /** The word in the first element of a subscription's reply, such as `subscribe` or `message`. */
 const KIND = /^\*[34]\r\n\$\d+\r\n([a-z]+)\r\n/;
@@ -44,21 +57,29 @@ export class Subscription implements ReplyTarget {
     connection.send(new Exchange(this, first.frame, first.start, first.end, Infinity, performance.now()));
   }
 
-  /** Sends one more request of the client. */
-  forward(request: Request): void {
-    this.#expect(request);
+  /**
+   * Sends one more request of the client.
+   * @param then called when it is answered, after `onOver` where that ends the subscriptions
+   */
+  forward(request: Request, then?: () => void): void {
+    this.#expect(request, then);
     this.#connection.write(request.frame, request.start, request.end);
   }
 
-  /** Has `reply` written when all that is owed before it has been. */
-  answer(reply: Buffer): void {
-    this.#owed.push({ kind: "answer", reply });
+  /** Has the proxy's own `reply` to a request written when all that is owed before it has been. */
+  answer(request: Request, reply: Buffer, refused: boolean): void {
+    const exchange = this.#exchangeOf(request);
+    exchange.refused = refused;
+    this.#owed.push({ exchange, left: 0, all: undefined, answer: reply, then: undefined });
     this.#writeAnswers();
   }
 
   /** Ends it; nothing is written any more. */
   close(): void {
+    if (this.#over) return;
     this.#over = true;
+    for (const { exchange } of this.#owed) this.#events.onDone(exchange);
+    this.#owed = [];
     this.#connection.close("the subscriptions have ended");
   }
 
@@ -84,20 +105,28 @@ export class Subscription implements ReplyTarget {
     if (!this.#over) this.#events.onLost();
   }
 
-  #expect(request: Request): void {
+  #exchangeOf(request: Request): Exchange {
+    return new Exchange(this, request.frame, request.start, request.end, 1, performance.now());
+  }
+
+  #expect(request: Request, then?: () => void): void {
     const name = argument(request, 0).toString("latin1").toLowerCase();
-    const all = /^([ps]?)unsubscribe$/.exec(name);
+    const all = /^([ps]?)unsubscribe$/.exec(name)?.[1];
     const many = /^[ps]?(un)?subscribe$/.test(name) && request.argc > 1;
-    this.#owed.push(all !== null && !many ? { kind: "replies", left: 0, all: all[1]! } : { kind: "replies", left: many ? request.argc - 1 : 1 });
+    this.#owed.push({
+      exchange: this.#exchangeOf(request),
+      left: many ? request.argc - 1 : all === undefined ? 1 : 0,
+      all: many ? undefined : all,
+      answer: undefined,
+      then,
+    });
     this.#countAll();
   }
 
   /** UNSUBSCRIBE without names owes one reply a name, or one: known when all before it is answered. */
   #countAll(): void {
     const head = this.#owed[0];
-    if (head?.kind === "replies" && head.all !== undefined && head.left === 0) {
-      head.left = Math.max(1, this.#names.get(head.all)!.size);
-    }
+    if (head?.all !== undefined && head.left === 0) head.left = Math.max(1, this.#names.get(head.all)!.size);
   }
 
   #take(reply: Buffer): void {
@@ -106,17 +135,34 @@ export class Subscription implements ReplyTarget {
     if (kind === "message" || kind === "pmessage" || kind === "smessage") return;
     if (kind !== undefined) this.#book(kind, reply);
     const head = this.#owed[0];
-    if (head?.kind !== "replies" || --head.left > 0) return;
-    this.#owed.shift();
+    if (head === undefined || head.answer !== undefined) return;
+    // An error is the answer as a whole, whatever number of channels was named.
+    const failure = errorWord(reply);
+    if (failure !== undefined) head.exchange.failures = [{ index: 0, word: failure }];
+    else if (--head.left > 0) return;
+    this.#done();
     this.#writeAnswers();
     this.#countAll();
-    if (this.#owed.length > 0 || [...this.#names.values()].some((names) => names.size > 0)) return;
-    this.close();
-    this.#events.onOver();
+    if (this.#owed.length === 0 && [...this.#names.values()].every((names) => names.size === 0)) {
+      this.close();
+      this.#events.onOver();
+    }
+    head.then?.();
+  }
+
+  #done(): void {
+    const { exchange } = this.#owed.shift()!;
+    exchange.answered = 1;
+    this.#events.onDone(exchange);
   }
 
   #writeAnswers(): void {
-    while (this.#owed[0]?.kind === "answer") this.#events.write((this.#owed.shift() as { reply: Buffer }).reply);
+    for (let reply = this.#owed[0]?.answer; reply !== undefined; reply = this.#owed[0]?.answer) {
+      const failure = errorWord(reply);
+      if (failure !== undefined) this.#owed[0]!.exchange.failures = [{ index: 0, word: failure }];
+      this.#events.write(reply);
+      this.#done();
+    }
   }
 
   #book(kind: string, reply: Buffer): void {
