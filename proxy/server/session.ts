@@ -562,6 +562,10 @@ export class Session implements ReplyTarget {
 
   #takeOwn(request: Request, users: UserConnections): void {
     this.#own = users.lendForSlot(this.#homeSlot);
+    if (this.#own === undefined) {
+      this.#answer(request, encodeError(`${this.#database.profile.errorPrefix}the server cannot be reached; the command was not executed`));
+      return;
+    }
     this.#forwardPlanned(request, { slot: undefined, readonly: false }, users);
   }
 
