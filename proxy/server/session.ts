@@ -492,14 +492,16 @@ export class Session implements ReplyTarget {
   }
 
   #sendAgain(place: Exchange, request: Buffer, resume: (delivery: Delivery) => void): void {
+    const settle = (reply: Buffer): void => {
+      this.#fill(place, reply);
+      this.#retries.shift();
+      this.#release();
+      this.#retries[0]?.();
+    };
     const run = (): void => {
-      const delivery = this.#begin({ request, ...this.#destination(request), exclusive: false }, (reply) => {
-        this.#fill(place, reply);
-        this.#retries.shift();
-        this.#release();
-        this.#retries[0]?.();
-      });
-      resume(delivery);
+      // The login may have ended meanwhile: the user was removed, or given another password.
+      if (this.#context === undefined) settle(NOAUTH);
+      else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle));
     };
     this.#hold();
     if (this.#retries.push(run) === 1) run();
