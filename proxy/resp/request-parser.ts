@@ -215,8 +215,10 @@ export class RequestParser implements Request {
   /** Moves the frame that is not complete to a larger buffer: at most twice what was received, whatever was announced. */
   #relocate(left: number, incoming: number): void {
     const received = left + incoming;
-    const announced = this.#bulk < 0 ? 0 : this.#cursor + this.#bulk - this.#frameStart;
-    const larger = Buffer.allocUnsafeSlow(Math.max(received, Math.min(2 * received, announced)) + SPARE_BYTES);
+    // Always doubled, or a command of many arguments would be copied once for each chunk; but for its last argument to the end.
+    const last = this.#bulk >= 0 && this.#found === this.#expected - 1;
+    const whole = last ? this.#cursor + this.#bulk + 2 - this.#frameStart : Infinity;
+    const larger = Buffer.allocUnsafeSlow(Math.max(received, Math.min(2 * received, whole)) + SPARE_BYTES);
     this.#buffer.copy(larger, 0, this.#frameStart, this.#limit);
     this.#buffer = larger;
     this.#growable = true;

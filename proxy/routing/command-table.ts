@@ -134,7 +134,8 @@ function parseEntry(item: ReplyValue[], special: ReadonlySet<string>): CommandEn
   }
   const keySpecs = item[8] === undefined ? legacyKeySpecs(name, item) : list(item[8], "key specifications").flatMap(parseKeySpec);
   const firstKey = fixedFirstKey(keySpecs);
-  const blocking = flags.has("blocking");
+  // Servers before Redis 7.0 have the category only.
+  const blocking = flags.has("blocking") || list(item[6] ?? [], "categories").includes("@blocking");
   return {
     name,
     arity: Number(item[1]),

@@ -109,6 +109,25 @@ describe("a request parser", () => {
     assert.ok(process.memoryUsage().arrayBuffers - before < 1_000_000);
   });
 
+  test("copies the bytes of a command of many arguments a few times at most, however many chunks it comes in", (context) => {
+    const frame = encodeCommand(Array.from({ length: 100_000 }, () => "x".repeat(100)));
+    const parser = new RequestParser({ ...LIMITS, maxArguments: 1_000_000 });
+    let copied = 0;
+    const copy = Reflect.get(Buffer.prototype, "copy") as (this: Buffer, target: Buffer, to?: number, from?: number, end?: number) => number;
+    context.mock.method(Buffer.prototype, "copy", function (this: Buffer, target: Buffer, to?: number, from?: number, end?: number) {
+      const bytes = copy.call(this, target, to, from, end);
+      copied += bytes;
+      return bytes;
+    });
+    let found = false;
+    for (const piece of pieces(frame, 16_384)) {
+      parser.push(piece);
+      found = parser.next();
+    }
+    assert.ok(found);
+    assert.ok(copied < 4 * frame.length, `${(copied / frame.length).toFixed(1)} copies of each byte`);
+  });
+
   test("parses a frame of a megabyte that comes in small pieces in time that grows with its size", () => {
     const frame = encodeCommand(["SET", "k", Buffer.alloc(1_000_000, "x")]);
     const parsed = parse(pieces(frame, 100), { ...LIMITS, maxBulkBytes: 2_000_000 });
