@@ -64,6 +64,7 @@ export class Database {
   readonly #users = new Map<string, User>();
   #topology: Topology;
   #nodes: readonly Address[];
+  #names: ReadonlySet<string> = new Set();
   #checker: UpstreamConnection | undefined;
   #control: UserConnections | undefined;
   #refreshing: Promise<void> | undefined;
@@ -175,6 +176,8 @@ export class Database {
       connections,
       retryBudgetMs: this.#options.retryBudgetMs,
       errorPrefix: this.profile.errorPrefix,
+      standalone: this.mode === "standalone",
+      knows: (address) => this.#names.has(addressKey(address)),
       moved: (slot, owner) => {
         this.#moved(slot, owner);
       },
@@ -221,6 +224,7 @@ export class Database {
     this.counters.refreshes++;
     const found = await survey(control, distinct([...this.#nodes, ...this.#options.seeds]));
     this.#nodes = found.nodes;
+    this.#names = found.names;
     this.#adopt(found.topology);
   }
 
@@ -253,6 +257,7 @@ export class Database {
     if (this.mode === "cluster") {
       const found = await survey(control, distinct([...this.#nodes, ...this.#options.seeds]));
       this.#nodes = found.nodes;
+      this.#names = found.names;
       this.#adopt(found.topology);
     }
     const slot = this.#topology.owners.findIndex((owner) => owner >= 0);

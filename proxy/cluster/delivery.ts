@@ -21,6 +21,10 @@ export interface DeliveryContext {
   readonly retryBudgetMs: number;
   /** Set before the proxy's own error texts. */
   readonly errorPrefix: string;
+  /** Whether a redirection may lead there: the nodes themselves name the address. A script's error may name any. */
+  readonly knows: (address: Address) => boolean;
+  /** One server answers everything: what looks like a redirection is its own answer. */
+  readonly standalone: boolean;
   /** A MOVED redirection was seen. */
   readonly moved: (slot: number, owner: Address) => void;
   /** Something failed that a newer topology may explain. */
@@ -48,6 +52,7 @@ export class Delivery implements ReplyTarget {
   readonly #parcel: Parcel;
   readonly #settle: (reply: Buffer) => void;
   readonly #onDelay: (() => void) | undefined;
+  readonly #since: number;
   readonly #deadline: number;
   #parts: Buffer[] = [];
   #redirections = 0;
@@ -60,13 +65,15 @@ export class Delivery implements ReplyTarget {
   /**
    * @param settle gets the whole reply, once
    * @param onDelay called once, when it shows that the first attempt does not bring the answer
+   * @param since from when its time is counted, in milliseconds of the monotonic clock: for one that waited for its turn
    */
-  constructor(context: DeliveryContext, parcel: Parcel, settle: (reply: Buffer) => void, onDelay?: () => void) {
+  constructor(context: DeliveryContext, parcel: Parcel, settle: (reply: Buffer) => void, onDelay?: () => void, since = performance.now()) {
     this.#context = context;
     this.#parcel = parcel;
     this.#settle = settle;
     this.#onDelay = onDelay;
-    this.#deadline = performance.now() + context.retryBudgetMs;
+    this.#since = since;
+    this.#deadline = since + context.retryBudgetMs;
   }
 
   /** Sends it for the first time. */
@@ -135,7 +142,11 @@ export class Delivery implements ReplyTarget {
   #redirect(redirection: Redirection, error: Buffer): void {
     this.#onDelay?.();
     this.#lastError = error;
-    if (redirection.kind === "later" || ++this.#redirections > IMMEDIATE_REDIRECTIONS) {
+    if (this.#context.standalone && !(redirection.kind === "later" && redirection.word === "LOADING")) {
+      this.#finish(error);
+      return;
+    }
+    if (redirection.kind === "later" || !this.#context.knows(redirection) || ++this.#redirections > IMMEDIATE_REDIRECTIONS) {
       this.#later();
       return;
     }
@@ -166,7 +177,14 @@ export class Delivery implements ReplyTarget {
   #later(): void {
     this.#onDelay?.();
     this.#context.refresh();
-    if (performance.now() >= this.#deadline) {
+    const now = performance.now();
+    // One that waited behind others is tried at once, even where its time is up: what kept those may be over.
+    if (this.#delays === 0 && now - this.#since > FIRST_DELAY_MS) {
+      this.#delays++;
+      this.#attempt();
+      return;
+    }
+    if (now >= this.#deadline) {
       this.#finish(this.#lastError ?? encodeError(`CLUSTERDOWN ${this.#unreachable()}`));
       return;
     }

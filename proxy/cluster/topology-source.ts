@@ -23,6 +23,8 @@ export class NoTopologyError extends Error {
 export interface Survey {
   readonly topology: Topology;
   readonly nodes: readonly Address[];
+  /** All names that a redirection may call them by, as `addressKey` writes them. */
+  readonly names: ReadonlySet<string>;
 }
 
 /**
@@ -54,7 +56,7 @@ export async function survey(connections: UserConnections, addresses: readonly A
   });
   const topology = mergeViews(views);
   if (topology.masters.length === 0) throw new NoTopologyError(reasons.length > 0 ? reasons : ["no node owns a slot"]);
-  return { topology, nodes: knownNodes(views) };
+  return { topology, nodes: knownNodes(views), names: namesOf(views) };
 }
 
 async function view(connections: UserConnections, address: Address): Promise<ClusterNode[]> {
@@ -72,4 +74,13 @@ function knownNodes(views: readonly ClusterNode[][]): Address[] {
     known.set(addressKey(node), { host: node.host, port: node.port });
   }
   return [...known.values()];
+}
+
+function namesOf(views: readonly ClusterNode[][]): Set<string> {
+  const names = new Set<string>();
+  for (const { host, hostname, port } of views.flat()) {
+    names.add(addressKey({ host, port }));
+    if (hostname !== undefined) names.add(addressKey({ host: hostname, port }));
+  }
+  return names;
 }

@@ -152,7 +152,9 @@ export class UserConnections {
 
   /** Only these words say that the user may not log in; any other answer (LOADING, a limit on clients) may pass. */
   #loginFailed(reason: UpstreamError): void {
-    if (/^(WRONGPASS|NOPERM|ERR (?:AUTH|invalid password))/.test(reason.reply ?? "")) this.refused = reason;
+    if (!/^(WRONGPASS|NOPERM|ERR (?:AUTH|invalid password))/.test(reason.reply ?? "")) return;
+    this.refused = reason;
+    this.close("its user may not log in any more");
   }
 
   #pause(key: string): void {

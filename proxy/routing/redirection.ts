@@ -5,7 +5,7 @@ export type Redirection =
   /** The slot is on its way: ask this node for this request only, with ASKING before it. */
   | { readonly kind: "ask"; readonly slot: number; readonly host: string; readonly port: number }
   /** Nothing was executed, and the same request may be answered in a moment. */
-  | { readonly kind: "later" };
+  | { readonly kind: "later"; readonly word: string };
 
 /**
  * First words of errors that mean "not executed, not now": TRYAGAIN (keys split by a migration), CLUSTERDOWN, LOADING (data set
@@ -30,12 +30,12 @@ export function mayRedirect(initial: number): boolean {
 export function parseRedirection(line: string, from: string): Redirection | undefined {
   const [word, slotText, address] = line.slice(1).trimEnd().split(" ");
   if (word === undefined) return undefined;
-  if (LATER.has(word)) return { kind: "later" };
+  if (LATER.has(word)) return { kind: "later", word };
   if (word !== "MOVED" && word !== "ASK") return undefined;
   const slot = Number(slotText);
   const colon = address?.lastIndexOf(":") ?? -1;
   const port = Number(address?.slice(colon + 1));
-  if (!Number.isInteger(slot) || slot < 0 || slot > 16_383 || colon < 0 || !Number.isInteger(port) || port <= 0) return undefined;
+  if (!Number.isInteger(slot) || slot < 0 || slot > 16_383 || colon < 0 || !Number.isInteger(port) || port <= 0 || port > 65_535) return undefined;
   const host = address!.slice(0, colon);
   return { kind: word === "MOVED" ? "moved" : "ask", slot, host: host === "" || host === "?" ? from : host, port };
 }

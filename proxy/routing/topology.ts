@@ -9,6 +9,8 @@ export interface Address {
 /** One line of CLUSTER NODES (Redis commands reference, CLUSTER NODES). */
 export interface ClusterNode extends Address {
   readonly id: string;
+  /** The name it announces, where it has one (`cluster-announce-hostname`): MOVED may say it in place of the address. */
+  readonly hostname: string | undefined;
   readonly flags: ReadonlySet<string>;
   readonly masterId: string | undefined;
   readonly epoch: number;
@@ -45,10 +47,11 @@ export function parseClusterNodes(text: string, from: string): ClusterNode[] {
     .filter((line) => line.trim() !== "")
     .map((line) => {
       const [id, endpoint, flags, master, , , epoch, , ...slots] = line.trim().split(" ");
-      const match = /^(.*):(\d+)(?:@\d+)?(?:,.*)?$/.exec(endpoint ?? "");
-      if (id === undefined || flags === undefined || match === null) throw new TypeError(`CLUSTER NODES has an unknown form: ${line}`);
+      const match = /^([^,]*):(\d+)(?:@\d+)?(?:,([^,]*).*)?$/.exec(endpoint ?? "");
+      if (id === undefined || flags === undefined || match === null || Number(match[2]) > 65_535) throw new TypeError(`CLUSTER NODES has an unknown form: ${line}`);
       return {
         id,
+        hostname: match[3] === undefined || match[3] === "" ? undefined : match[3],
         host: match[1] === "" ? from : match[1]!,
         port: Number(match[2]),
         flags: new Set(flags.split(",")),

@@ -32,6 +32,15 @@ const NOAUTH = encodeError("NOAUTH Authentication required.");
 const READ_AHEAD_BYTES = 65_536;
 const EMPTY_LIST: readonly Delivery[] = [];
 
+/** A request that is sent again, once those before it are answered. */
+interface Retry {
+  readonly place: Exchange;
+  readonly request: Buffer;
+  readonly resume: (delivery: Delivery) => void;
+  /** When its first attempt failed. */
+  readonly since: number;
+}
+
 /**
  * One client's connection, from its first command to its end: reads requests, has them planned, sends them where the plans
  * say, and owes the replies in order. Requests are read only as fast as they can be taken: whatever makes the client wait
@@ -71,7 +80,10 @@ export class Session implements ReplyTarget {
   #whenDrained: (() => void) | undefined;
   readonly #deliveries = new Set<Delivery>();
   /** Requests to be sent again, one after the other, so that they keep their order. */
-  #retries: (() => void)[] = [];
+  #retries: Retry[] = [];
+  #retryUnderWay = false;
+  #retryLoop = false;
+  #lastMoments: NodeJS.Timeout | undefined;
 
   /** The run of requests for one connection that is still growing. */
   #runConnection: UpstreamConnection | undefined;
@@ -125,6 +137,12 @@ export class Session implements ReplyTarget {
     if (this.#ended) return rest;
     const again = this.#standIn(exchange, request);
     if (rest !== undefined) this.#queue.insertBehind(again, rest);
+    if (this.#own !== undefined) {
+      // What the session left in its connection (a database, a transaction) holds on no other.
+      this.#fill(again, error);
+      this.#queue.settle();
+      return rest;
+    }
     this.#sendAgain(again, request, (delivery) => {
       delivery.resumeAfter(redirection, error);
     });
@@ -184,8 +202,12 @@ export class Session implements ReplyTarget {
       this.#end();
     });
     if (limits.idleTimeoutMs > 0) {
-      socket.setTimeout(limits.idleTimeoutMs, () => {
-        if (this.#queue.empty && this.#subscription === undefined) socket.destroy();
+      // A listener that stays: the one that setTimeout takes is called once only.
+      socket.setTimeout(limits.idleTimeoutMs);
+      socket.on("timeout", () => {
+        if (this.#finished || !this.#queue.empty || this.#subscription !== undefined) return;
+        this.#observer.dropped(`idle for ${limits.idleTimeoutMs} ms`);
+        socket.destroy();
       });
     }
   }
@@ -201,7 +223,7 @@ export class Session implements ReplyTarget {
       const current = this.#epoch === this.#database.epoch;
       const accepting = this.#observer.accepting();
       if (!accepting) this.#waitForAudit();
-      while (this.#holds === 0 && !this.#closing && current && this.#queue.requests + this.#runCount < this.#options.limits.maxPipelineDepth) {
+      while (this.#holds === 0 && !this.#closing && current && this.#hasRoom()) {
         if (!this.#parser.next()) {
           starved = true;
           break;
@@ -219,6 +241,12 @@ export class Session implements ReplyTarget {
     // request that is not whole counts for nothing here: the rest of it is what is waited for.
     else if (!starved && this.#parser.buffered > READ_AHEAD_BYTES) this.#socket.pause();
     else if (this.#stalled === undefined) this.#socket.resume();
+  }
+
+  /** Whether one more request may be under way: neither are they too many, nor wait too many bytes for replies before them. */
+  #hasRoom(): boolean {
+    const { maxPipelineDepth, maxClientOutputBytes } = this.#options.limits;
+    return this.#queue.requests + this.#runCount < maxPipelineDepth && this.#queue.heldBytes < maxClientOutputBytes;
   }
 
   /** A disk that is only slow slows clients down; refusing their commands is for one that takes nothing. */
@@ -482,29 +510,45 @@ export class Session implements ReplyTarget {
     }).start();
   }
 
-  #begin(parcel: { request: Buffer; slot: number; readonly: boolean; exclusive: boolean }, settle: (reply: Buffer) => void): Delivery {
-    const delivery = new Delivery(this.#context!, parcel, (reply) => {
+  #begin(parcel: { request: Buffer; slot: number; readonly: boolean; exclusive: boolean }, settle: (reply: Buffer) => void, since?: number): Delivery {
+    const done = (reply: Buffer): void => {
       this.#deliveries.delete(delivery);
       settle(reply);
-    });
+    };
+    const delivery = new Delivery(this.#context!, parcel, done, undefined, since);
     this.#deliveries.add(delivery);
     return delivery;
   }
 
   #sendAgain(place: Exchange, request: Buffer, resume: (delivery: Delivery) => void): void {
-    const settle = (reply: Buffer): void => {
-      this.#fill(place, reply);
-      this.#retries.shift();
-      this.#release();
-      this.#retries[0]?.();
-    };
-    const run = (): void => {
-      // The login may have ended meanwhile: the user was removed, or given another password.
-      if (this.#context === undefined) settle(NOAUTH);
-      else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle));
-    };
     this.#hold();
-    if (this.#retries.push(run) === 1) run();
+    this.#retries.push({ place, request, resume, since: performance.now() });
+    this.#retryNext();
+  }
+
+  /** A loop, not a recursion: of a deep pipeline thousands are settled at once. */
+  #retryNext(): void {
+    if (this.#retryLoop) return;
+    this.#retryLoop = true;
+    while (!this.#retryUnderWay) {
+      const next = this.#retries.shift();
+      if (next === undefined) break;
+      this.#retry(next);
+    }
+    this.#retryLoop = false;
+  }
+
+  #retry({ place, request, resume, since }: Retry): void {
+    this.#retryUnderWay = true;
+    const settle = (reply: Buffer): void => {
+      this.#retryUnderWay = false;
+      this.#fill(place, reply);
+      this.#release();
+      this.#retryNext();
+    };
+    // The login may have ended meanwhile: the user was removed, or given another password.
+    if (this.#context === undefined) settle(NOAUTH);
+    else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle, since));
   }
 
   /** Where a request that was planned before goes, read off its bytes again. */
@@ -587,7 +631,7 @@ export class Session implements ReplyTarget {
       if (this.#ended) return;
       const plan = this.#plan(request);
       // Still unknown: Redis's own error text is the answer, and any node gives it.
-      this.#perform(request, plan.kind === "unknown" ? { kind: "forward", slot: undefined, readonly: true } : plan);
+      this.#perform(request, plan.kind === "unknown" ? { kind: "forward", slot: undefined, readonly: false } : plan);
       this.#closeRun();
       this.#release();
     });
@@ -664,7 +708,12 @@ export class Session implements ReplyTarget {
     this.#outbox.flush();
     this.#socket.end();
     // A client that does not read, or does not close its side, must not keep the connection for ever.
-    this.#socket.setTimeout(this.#options.limits.clientStallMs, () => this.#socket.destroy());
+    const { clientStallMs } = this.#options.limits;
+    this.#socket.setTimeout(clientStallMs, () => this.#socket.destroy());
+    // What it still sends is no reason to keep it: from the last byte written on it has so long to close its side.
+    this.#socket.once("finish", () => {
+      this.#lastMoments = setTimeout(() => this.#socket.destroy(), clientStallMs);
+    });
     this.#socket.resume();
   }
 
@@ -672,6 +721,7 @@ export class Session implements ReplyTarget {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#stalled);
+    clearTimeout(this.#lastMoments);
     for (const delivery of this.#deliveries) delivery.cancel();
     this.#deliveries.clear();
     this.#retries = [];

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { encodeCommand } from "../../proxy/resp/encoder.ts";
+import { MockCluster } from "../support/mock-cluster.ts";
+
+let cluster: MockCluster;
+beforeEach(async () => {
+  cluster = await MockCluster.start(2);
+});
+afterEach(() => {
+  cluster.close();
+});
+
+test("a pipeline to a node that cannot be reached waits no longer than one request: all share the time allowed", async () => {
+  const key = cluster.key(0);
+  const { client } = await cluster.open(cluster.database({ retryBudgetMs: 300 }));
+  cluster.on(0, (_command, connection) => {
+    connection.destroy();
+    return undefined;
+  });
+  const began = performance.now();
+  client.write(Buffer.concat(Array.from({ length: 50 }, () => encodeCommand(["GET", key]))));
+  assert.ok((await client.replies(50)).every((reply) => reply.startsWith("-CLUSTERDOWN ")));
+  assert.ok(performance.now() - began < 3_000, "each request had the whole time to itself");
+});
+
+test("requests behind the first are sent as soon as the node is back, even where that took nearly all the time allowed", async () => {
+  const key = cluster.key(0);
+  const { client } = await cluster.open(cluster.database({ retryBudgetMs: 1_500 }));
+  let back = false;
+  cluster.on(0, (_command, connection) => {
+    if (back) return null;
+    connection.destroy();
+    return undefined;
+  });
+  client.write(Buffer.concat(Array.from({ length: 500 }, () => encodeCommand(["GET", key]))));
+  setTimeout(() => (back = true), 500);
+  assert.ok((await client.replies(500)).every((reply) => reply.startsWith("$")));
+});
+
+test("a deep pipeline that is lost as a whole is settled request by request", async () => {
+  const key = cluster.key(0);
+  const { client } = await cluster.open(cluster.database());
+  const depth = 10_000;
+  let came = 0;
+  cluster.on(0, ([name], connection) => {
+    if ((name !== "GET" && name !== "SET") || ++came > depth) return null;
+    if (came === depth) connection.destroy();
+    return undefined;
+  });
+  client.write(Buffer.concat([encodeCommand(["GET", key]), ...Array.from({ length: depth - 1 }, () => encodeCommand(["SET", key, "v"]))]));
+  const [first, ...others] = await client.replies(depth);
+  assert.match(first!, /^\$/);
+  assert.ok(others.every((reply) => reply.includes("the command may have been executed")));
+  assert.equal(cluster.nodes[0]!.got("SET").length, depth - 1, "no write was sent twice");
+});
+
+test("a user who may not log in any more loses the connections to all nodes at once", async () => {
+  const [one, other] = [cluster.key(0), cluster.key(1)];
+  const { client } = await cluster.open(cluster.database());
+  await client.ask("GET", one);
+  await client.ask("GET", other);
+  cluster.on(0, ([name, user]) => (name === "AUTH" && user === "alice" ? "-WRONGPASS invalid username-password pair or user is disabled.\r\n" : null));
+  cluster.nodes[0]!.hangUp();
+  assert.match(await client.ask("GET", one), /^-NOAUTH /);
+  assert.match(await client.ask("GET", other), /^-NOAUTH /);
+});
