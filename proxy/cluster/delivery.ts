@@ -31,6 +31,12 @@ export interface DeliveryContext {
   readonly refresh: () => void;
 }
 
+/**
+ * Lets a request go on when those of the same client that failed before it are answered, so that none overtakes another.
+ * `enter` is called in its turn, with what is to be called when it is answered itself.
+ */
+export type Turn = (enter: (leave: () => void) => void) => void;
+
 /** One request on its way to the shard that owns a slot. */
 export interface Parcel {
   readonly request: Buffer;
@@ -51,7 +57,7 @@ export class Delivery implements ReplyTarget {
   readonly #context: DeliveryContext;
   readonly #parcel: Parcel;
   readonly #settle: (reply: Buffer) => void;
-  readonly #onDelay: (() => void) | undefined;
+  readonly #turn: Turn | undefined;
   readonly #since: number;
   readonly #deadline: number;
   #parts: Buffer[] = [];
@@ -61,17 +67,19 @@ export class Delivery implements ReplyTarget {
   #lent: UpstreamConnection | undefined;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
+  #hadTurn = false;
+  #leave: (() => void) | undefined;
 
   /**
    * @param settle gets the whole reply, once
-   * @param onDelay called once, when it shows that the first attempt does not bring the answer
+   * @param turn asked once, when it shows that the first attempt does not bring the answer; without one it goes on at once
    * @param since from when its time is counted, in milliseconds of the monotonic clock: for one that waited for its turn
    */
-  constructor(context: DeliveryContext, parcel: Parcel, settle: (reply: Buffer) => void, onDelay?: () => void, since = performance.now()) {
+  constructor(context: DeliveryContext, parcel: Parcel, settle: (reply: Buffer) => void, turn?: Turn, since = performance.now()) {
     this.#context = context;
     this.#parcel = parcel;
     this.#settle = settle;
-    this.#onDelay = onDelay;
+    this.#turn = turn;
     this.#since = since;
     this.#deadline = since + context.retryBudgetMs;
   }
@@ -140,8 +148,13 @@ export class Delivery implements ReplyTarget {
   }
 
   #redirect(redirection: Redirection, error: Buffer): void {
-    this.#onDelay?.();
     this.#lastError = error;
+    this.#inTurn(() => {
+      this.#follow(redirection, error);
+    });
+  }
+
+  #follow(redirection: Redirection, error: Buffer): void {
     if (this.#context.standalone && !(redirection.kind === "later" && redirection.word === "LOADING")) {
       this.#finish(error);
       return;
@@ -163,7 +176,6 @@ export class Delivery implements ReplyTarget {
   }
 
   #lost(sent: boolean, reason: UpstreamError): void {
-    this.#onDelay?.();
     if (!sent || this.#parcel.readonly) {
       this.#later();
       return;
@@ -175,8 +187,27 @@ export class Delivery implements ReplyTarget {
   }
 
   #later(): void {
-    this.#onDelay?.();
     this.#context.refresh();
+    this.#inTurn(() => {
+      this.#tryLater();
+    });
+  }
+
+  /** Once it has had its turn it goes on as it must. */
+  #inTurn(step: () => void): void {
+    const turn = this.#turn;
+    if (turn === undefined || this.#hadTurn) {
+      step();
+      return;
+    }
+    this.#hadTurn = true;
+    turn((leave) => {
+      this.#leave = leave;
+      step();
+    });
+  }
+
+  #tryLater(): void {
     const now = performance.now();
     // One that waited behind others is tried at once, even where its time is up: what kept those may be over.
     if (this.#delays === 0 && now - this.#since > FIRST_DELAY_MS) {
@@ -205,6 +236,7 @@ export class Delivery implements ReplyTarget {
     clearTimeout(this.#timer);
     this.#release();
     this.#settle(reply);
+    this.#leave?.();
   }
 
   #release(): void {

@@ -1,5 +1,5 @@
 import { Delivery } from "../cluster/delivery.ts";
-import type { DeliveryContext } from "../cluster/delivery.ts";
+import type { DeliveryContext, Turn } from "../cluster/delivery.ts";
 import { encodeArray, encodeCommand, encodeError } from "../resp/encoder.ts";
 import type { Request } from "../resp/request-parser.ts";
 import { argument } from "../routing/keys.ts";
@@ -15,7 +15,7 @@ type Settle = (reply: Buffer) => void;
 /**
  * Sends one request to every master and merges the replies, in the order of the slots they own.
  *
- * @param onDelay called where a master must be asked again
+ * @param turn asked where a master must be asked again
  */
 export function fanOut(
   context: DeliveryContext,
@@ -23,7 +23,7 @@ export function fanOut(
   request: Request,
   plan: { readonly merge: Merge; readonly readonly: boolean; readonly exclusive: boolean; readonly frame?: Buffer },
   settle: Settle,
-  onDelay: () => void,
+  turn: Turn,
 ): readonly Delivery[] {
   const slots = representativeSlots(topology);
   const bytes = plan.frame ?? request.frame.subarray(request.start, request.end);
@@ -32,20 +32,20 @@ export function fanOut(
     return [];
   }
   const parcels = slots.map((slot) => ({ request: bytes, slot, readonly: plan.readonly, exclusive: plan.exclusive }));
-  return deliverAll(context, parcels, onDelay, (replies) => {
+  return deliverAll(context, parcels, turn, (replies) => {
     settle(mergeReplies(plan.merge, replies));
   });
 }
 
 /** MGET as single GETs to the owners of the keys. One that cannot be fetched makes the whole answer an error. */
-export function fetchEach(context: DeliveryContext, request: Request, settle: Settle, onDelay: () => void): readonly Delivery[] {
+export function fetchEach(context: DeliveryContext, request: Request, settle: Settle, turn: Turn): readonly Delivery[] {
   const parcels = Array.from({ length: request.argc - 1 }, (_, i) => ({
     request: encodeCommand(["GET", argument(request, i + 1)]),
     slot: slotOfArgument(request, i + 1),
     readonly: true,
     exclusive: false,
   }));
-  return deliverAll(context, parcels, onDelay, (replies) => {
+  return deliverAll(context, parcels, turn, (replies) => {
     const failure = replies.find(isError);
     settle(failure === undefined ? encodeArray(replies) : encodeError(context.errorPrefix + failure.toString("utf8", 1, failure.length - 2)));
   });
@@ -54,7 +54,7 @@ export function fetchEach(context: DeliveryContext, request: Request, settle: Se
 function deliverAll(
   context: DeliveryContext,
   parcels: readonly { request: Buffer; slot: number; readonly: boolean; exclusive: boolean }[],
-  onDelay: () => void,
+  turn: Turn,
   settle: (replies: Buffer[]) => void,
 ): readonly Delivery[] {
   const replies = new Array<Buffer>(parcels.length);
@@ -68,7 +68,7 @@ function deliverAll(
           replies[i] = reply;
           if (--missing === 0) settle(replies);
         },
-        onDelay,
+        turn,
       ),
   );
   for (const delivery of deliveries) delivery.start();

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Database } from "../cluster/database.ts";
 import { Delivery } from "../cluster/delivery.ts";
-import type { DeliveryContext } from "../cluster/delivery.ts";
+import type { DeliveryContext, Turn } from "../cluster/delivery.ts";
 import { cutBehindAnswered, Exchange } from "../cluster/exchange.ts";
 import type { ReplyTarget } from "../cluster/exchange.ts";
 import { Outbox } from "../cluster/outbox.ts";
@@ -31,15 +31,6 @@ const NOAUTH = encodeError("NOAUTH Authentication required.");
 /** Bytes of requests that are read although they cannot be taken yet. */
 const READ_AHEAD_BYTES = 65_536;
 const EMPTY_LIST: readonly Delivery[] = [];
-
-/** A request that is sent again, once those before it are answered. */
-interface Retry {
-  readonly place: Exchange;
-  readonly request: Buffer;
-  readonly resume: (delivery: Delivery) => void;
-  /** When its first attempt failed. */
-  readonly since: number;
-}
 
 /**
  * One client's connection, from its first command to its end: reads requests, has them planned, sends them where the plans
@@ -80,9 +71,9 @@ export class Session implements ReplyTarget {
   #whenDrained: (() => void) | undefined;
   readonly #deliveries = new Set<Delivery>();
   /** Requests to be sent again, one after the other, so that they keep their order. */
-  #retries: Retry[] = [];
-  #retryUnderWay = false;
-  #retryLoop = false;
+  #turns: Parameters<Turn>[0][] = [];
+  #turnUnderWay = false;
+  #turnLoop = false;
   #lastMoments: NodeJS.Timeout | undefined;
 
   /** The run of requests for one connection that is still growing. */
@@ -316,11 +307,11 @@ export class Session implements ReplyTarget {
         return;
       case "everyMaster":
         this.#afterDrainIf(plan.exclusive, () => {
-          this.#collect(request, (settle, onDelay) => fanOut(context, this.#database.topology, request, plan, settle, onDelay));
+          this.#collect(request, (settle, turn) => fanOut(context, this.#database.topology, request, plan, settle, turn));
         });
         return;
       case "gets":
-        this.#collect(request, (settle, onDelay) => fetchEach(context, request, settle, onDelay));
+        this.#collect(request, (settle, turn) => fetchEach(context, request, settle, turn));
         return;
       case "subscribe":
         this.#drained(() => {
@@ -521,34 +512,40 @@ export class Session implements ReplyTarget {
   }
 
   #sendAgain(place: Exchange, request: Buffer, resume: (delivery: Delivery) => void): void {
+    const since = performance.now();
+    this.#inTurn((leave) => {
+      const settle = (reply: Buffer): void => {
+        this.#fill(place, reply);
+        leave();
+      };
+      // The login may have ended meanwhile: the user was removed, or given another password.
+      if (this.#context === undefined) settle(NOAUTH);
+      else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle, since));
+    });
+  }
+
+  /** Has a request that failed go on behind those that failed before it; until all are answered, no new one is taken. */
+  #inTurn(enter: Parameters<Turn>[0]): void {
     this.#hold();
-    this.#retries.push({ place, request, resume, since: performance.now() });
-    this.#retryNext();
+    this.#turns.push(enter);
+    this.#nextTurn();
   }
 
   /** A loop, not a recursion: of a deep pipeline thousands are settled at once. */
-  #retryNext(): void {
-    if (this.#retryLoop) return;
-    this.#retryLoop = true;
-    while (!this.#retryUnderWay) {
-      const next = this.#retries.shift();
-      if (next === undefined) break;
-      this.#retry(next);
+  #nextTurn(): void {
+    if (this.#turnLoop) return;
+    this.#turnLoop = true;
+    while (!this.#turnUnderWay) {
+      const enter = this.#turns.shift();
+      if (enter === undefined) break;
+      this.#turnUnderWay = true;
+      enter(() => {
+        this.#turnUnderWay = false;
+        this.#release();
+        this.#nextTurn();
+      });
     }
-    this.#retryLoop = false;
-  }
-
-  #retry({ place, request, resume, since }: Retry): void {
-    this.#retryUnderWay = true;
-    const settle = (reply: Buffer): void => {
-      this.#retryUnderWay = false;
-      this.#fill(place, reply);
-      this.#release();
-      this.#retryNext();
-    };
-    // The login may have ended meanwhile: the user was removed, or given another password.
-    if (this.#context === undefined) settle(NOAUTH);
-    else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle, since));
+    this.#turnLoop = false;
   }
 
   /** Where a request that was planned before goes, read off its bytes again. */
@@ -562,22 +559,17 @@ export class Session implements ReplyTarget {
   }
 
   /** Has several deliveries make one reply. The client's next requests wait only where one of them must be sent again. */
-  #collect(request: Request, start: (settle: (reply: Buffer) => void, onDelay: () => void) => readonly Delivery[]): void {
+  #collect(request: Request, start: (settle: (reply: Buffer) => void, turn: Turn) => readonly Delivery[]): void {
     const place = this.#place(request);
-    let delayed = false;
     let deliveries = EMPTY_LIST;
     const settle = (reply: Buffer): void => {
       for (const delivery of deliveries) this.#deliveries.delete(delivery);
       deliveries = EMPTY_LIST;
       this.#fill(place, reply);
-      if (delayed) this.#release();
     };
-    const onDelay = (): void => {
-      if (delayed) return;
-      delayed = true;
-      this.#hold();
-    };
-    deliveries = start(settle, onDelay);
+    deliveries = start(settle, (enter) => {
+      this.#inTurn(enter);
+    });
     if (place.done) return;
     for (const delivery of deliveries) this.#deliveries.add(delivery);
   }
@@ -724,7 +716,7 @@ export class Session implements ReplyTarget {
     clearTimeout(this.#lastMoments);
     for (const delivery of this.#deliveries) delivery.cancel();
     this.#deliveries.clear();
-    this.#retries = [];
+    this.#turns = [];
     this.#subscription?.close();
     this.#queue.abandon();
     this.#outbox.clear();
