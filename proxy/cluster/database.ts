@@ -22,6 +22,8 @@ const WATCH_MS = 500;
 const SILENCE_MS = 1_000;
 /** Connections of a user without sessions are kept so long for the next one. */
 const UNUSED_MS = 60_000;
+/** For so long after a redirection more of them are expected: redis-cli moves slots one after the other. */
+const UNSETTLED_MS = 10_000;
 const COMMAND_TIMEOUT_MS = 10_000;
 /** How long one node may take to check a login before the next is asked. */
 const AUTH_TIMEOUT_MS = 2_000;
@@ -55,6 +57,11 @@ export type Login = { readonly connections: UserConnections } | { readonly error
 export class Database {
   /** Counts the changes of the topology. */
   epoch = 0;
+  /**
+   * Until when slots count as being on the move, in milliseconds of the monotonic clock. Meanwhile a command of several keys may
+   * be answered with TRYAGAIN, and what its client has sent behind it would overtake it.
+   */
+  unsettledUntil = 0;
   /** What the server says of its commands; empty until it was read. */
   table = new CommandTable();
   /** Redirections and refreshes seen, for the metrics. */
@@ -178,6 +185,9 @@ export class Database {
       errorPrefix: this.profile.errorPrefix,
       standalone: this.mode === "standalone",
       knows: (address) => this.#names.has(addressKey(address)),
+      unsettled: () => {
+        this.unsettledUntil = performance.now() + UNSETTLED_MS;
+      },
       moved: (slot, owner) => {
         this.#moved(slot, owner);
       },

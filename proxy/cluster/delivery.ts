@@ -25,6 +25,8 @@ export interface DeliveryContext {
   readonly knows: (address: Address) => boolean;
   /** One server answers everything: what looks like a redirection is its own answer. */
   readonly standalone: boolean;
+  /** A redirection of any kind was seen: slots may be on the move. */
+  readonly unsettled: () => void;
   /** A MOVED redirection was seen. */
   readonly moved: (slot: number, owner: Address) => void;
   /** Something failed that a newer topology may explain. */
@@ -149,6 +151,7 @@ export class Delivery implements ReplyTarget {
 
   #redirect(redirection: Redirection, error: Buffer): void {
     this.#lastError = error;
+    this.#context.unsettled();
     this.#inTurn(() => {
       this.#follow(redirection, error);
     });

@@ -11,7 +11,7 @@ import type { UserConnections } from "../cluster/user-connections.ts";
 import { encodeError, encodeSimple } from "../resp/encoder.ts";
 import { RequestParser } from "../resp/request-parser.ts";
 import type { Request } from "../resp/request-parser.ts";
-import { argument, argumentSpells } from "../routing/keys.ts";
+import { argument, argumentSpells, keyIndexes } from "../routing/keys.ts";
 import type { Plan } from "../routing/plan.ts";
 import { fitsArity, planCluster, refusedWhileSubscribed } from "../routing/plan.ts";
 import { planStandalone } from "../routing/plan-standalone.ts";
@@ -256,7 +256,7 @@ export class Session implements ReplyTarget {
     if (users !== undefined && this.#subscription === undefined && this.#database.mode === "cluster") {
       const { frame, start, offsets } = request;
       const entry = this.#database.table.find(frame, start + offsets[0]!, start + offsets[1]!);
-      if (entry?.simple === true && fitsArity(entry, request.argc)) {
+      if (entry?.simple === true && fitsArity(entry, request.argc) && this.#database.unsettledUntil <= this.#now) {
         const at = 2 * entry.firstKey;
         const connection = users.forSlot(slotOf(frame, start + offsets[at]!, start + offsets[at + 1]!));
         if (connection !== undefined) {
@@ -429,9 +429,25 @@ export class Session implements ReplyTarget {
 
   #forwardPlanned(request: Request, plan: { slot: number | undefined; readonly: boolean }, users: UserConnections): void {
     const slot = plan.slot ?? this.#homeSlot;
+    const alone = (): void => {
+      this.#deliverAlone(request, { slot, readonly: plan.readonly, exclusive: false });
+    };
+    if (this.#mayBeOvertaken(request)) {
+      this.#drained(alone);
+      return;
+    }
     const connection = this.#own ?? users.forSlot(slot);
     if (connection !== undefined) this.#forward(connection, request);
-    else this.#deliverAlone(request, { slot, readonly: plan.readonly, exclusive: false });
+    else alone();
+  }
+
+  /** Whether it could be asked to come again later (TRYAGAIN) while those behind it are executed; then they are not sent before its answer. */
+  #mayBeOvertaken(request: Request): boolean {
+    const { mode, table, unsettledUntil } = this.#database;
+    if (mode === "standalone" || unsettledUntil <= this.#now) return false;
+    const { frame, start, offsets } = request;
+    const entry = table.find(frame, start + offsets[0]!, start + offsets[1]!);
+    return entry !== undefined && keyIndexes(entry, request, 2).length > 1;
   }
 
   /** Adds the request to the run that goes to `connection`, or begins one. */
