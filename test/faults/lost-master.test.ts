@@ -48,7 +48,8 @@ async function loseEachMaster(t: TestContext, name: string, lose: (master: TestN
   for (const message of new Set(errors.map(({ message }) => message.replace(/\d+/g, "N")))) t.diagnostic(message);
   const outside = errors.filter(({ invokedAt, respondedAt }) => !availability.down(invokedAt, respondedAt, slackMs));
   assert.deepEqual(outside, [], "errors while Redis itself took writes");
-  assert.deepEqual(errors.filter(({ message }) => /closed/i.test(message)), [], "a client's connection was closed");
+  // The proxy's own errors may say that the node has closed its connection; the client's must stay.
+  assert.deepEqual(errors.filter(({ message }) => /closed/i.test(message) && !message.includes("may have been executed")), [], "a client's connection was closed");
   assert.deepEqual(findings.faults, []);
 }
 
