@@ -52,6 +52,11 @@ export type FormationPlan =
   /** Nodes that lost their data directory are introduced again, and their former ids forgotten. */
   | { readonly kind: "replace"; readonly introduce: readonly NodeAddress[]; readonly replicate: readonly Replacement[]; readonly forget: readonly string[] }
   /**
+   * A master that lost its data directory answers under a new id. The others then hold the former one for a node without
+   * address, which Redis never declares failed: no replica takes over by itself.
+   */
+  | { readonly kind: "fail-over"; readonly replica: NodeAddress }
+  /**
    * The cluster may be changing by itself (failover, handshake): look again.
    * If it lasts: start over where there is no key anywhere, else give up.
    */
@@ -115,9 +120,18 @@ function startOverOr(keys: number, reason: string): FormationPlan {
 
 function planReplacement(views: readonly NodeView[], cluster: NodeView, alone: readonly NodeView[], lost: readonly MemberView[], keys: number): FormationPlan {
   const owner = lost.find((member) => member.slots > 0);
+  const successor = owner === undefined ? undefined : findSuccessor(views, owner);
+  if (successor !== undefined) return { kind: "fail-over", replica: successor.node };
   if (owner !== undefined) return wait(keys, `the former member ${owner.id} is gone, and no replica has taken over its ${owner.slots} slots yet`);
   if (alone.length > 0) return { kind: "replace", introduce: alone.map((view) => view.node), replicate: [], forget: lost.map((member) => member.id) };
   return { kind: "replace", introduce: [], replicate: missingReplicas(views, cluster), forget: lost.map((member) => member.id) };
+}
+
+/** A replica of a lost master that has to be told to take over; undefined where Redis sees to that itself. */
+function findSuccessor(views: readonly NodeView[], lost: MemberView): NodeView | undefined {
+  const isForgotten = views.some(({ members }) => members.some(({ id, address, failed }) => id === lost.id && address === "" && !failed));
+  if (!isForgotten) return undefined;
+  return views.find((view) => view.members.some(({ id, masterId }) => id === view.id && masterId === lost.id));
 }
 
 function planRoles(views: readonly NodeView[], cluster: NodeView, masters: number, keys: number): FormationPlan {

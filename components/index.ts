@@ -8,7 +8,7 @@ export type { AuthorityKind } from "./certificate-profile.ts";
 export { defaultNodes } from "./cluster-plan.ts";
 export type { NodeAddress } from "./cluster-plan.ts";
 export { LocalHost } from "./host.ts";
-export type { Host } from "./host.ts";
+export type { Host, HostProcess } from "./host.ts";
 export { InvalidValueError } from "./invalid-value-error.ts";
 export { LeafCertificate } from "./leaf-certificate.ts";
 export type { LeafCertificateArgs } from "./leaf-certificate.ts";

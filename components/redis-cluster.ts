@@ -79,7 +79,7 @@ export class RedisCluster extends pulumi.ComponentResource {
     const first = members[0]!;
     const formation = new ClusterFormation(
       `${name}-formation`,
-      { ...first.login, nodes: [...nodes], replicasPerMaster, redisCli: args.redisCli, recordFile: pulumi.interpolate`${args.directory}/${nodes[0]!.port}/redis-cli.process` },
+      { ...first.login, nodes: [...nodes], memberPids: members.map(({ process }) => process.pid), replicasPerMaster, redisCli: args.redisCli, recordFile: pulumi.interpolate`${args.directory}/${nodes[0]!.port}/redis-cli.process` },
       { parent: this, dependsOn: members.map((member) => member.process) },
     );
     this.nodes = formation.nodeIds.apply((ids) => nodes.map(({ host, port }, index) => ({ host, port, id: ids[index] ?? "" })));
@@ -116,6 +116,7 @@ export class RedisCluster extends pulumi.ComponentResource {
         directory: pulumi.interpolate`${directory}/${address.port}`,
         replication: { user: "replica-user", password: passwordOf("replica-user") },
         provisioner: { user: "provisioner", password: passwordOf("provisioner") },
+        peers: (args.nodes ?? defaultNodes).filter((peer) => peer !== address),
         startAfter: previous === undefined ? [] : [previous.process],
       },
       { parent: this },

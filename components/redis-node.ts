@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { CertificateAuthority } from "./authority.ts";
 import type { NodeAddress } from "./cluster-plan.ts";
 import { contentHash } from "./content-hash.ts";
-import type { Host } from "./host.ts";
+import type { Host, HostProcess } from "./host.ts";
 import { NodeCertificate } from "./node-certificate.ts";
 import { busPortOffset, checkRedisParameters, renderRedisConf } from "./redis-conf.ts";
 import type { RedisParameter } from "./redis-conf.ts";
@@ -45,6 +45,8 @@ export interface RedisNodeArgs extends RedisNodeSettings {
   readonly replication: RedisLogin;
   /** Whom readiness is asked as. */
   readonly provisioner: RedisLogin;
+  /** The other nodes of its cluster. While they hold it for a master, one of its replicas takes over before it is stopped or started. */
+  readonly peers?: readonly NodeAddress[];
   /** The node starts, and restarts, only after these: nodes of one cluster are chained, so that never two are down at once. */
   readonly startAfter?: readonly pulumi.Resource[];
   /** The directory that the node's own stands in, where it is made by the stack too. */
@@ -58,7 +60,7 @@ export const defaultRedisServer = "/usr/bin/redis-server";
 export class RedisNode extends pulumi.ComponentResource {
   readonly address: NodeAddress;
   /** The running redis-server, for what must start after it. */
-  readonly process: pulumi.Resource;
+  readonly process: HostProcess;
   /** How to log in to it from this machine, as the provisioner. */
   readonly login: NodeLogin;
 
@@ -94,6 +96,7 @@ export class RedisNode extends pulumi.ComponentResource {
           { host: ip, port: port + busPortOffset },
         ],
         readyRedis: { host: ip, port, ...this.login },
+        clusterPeers: [...(args.peers ?? [])],
         readyLimitSeconds: 60,
         restartOn: {
           "redis.conf": contentHash(redisConf),

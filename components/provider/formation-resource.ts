@@ -22,6 +22,8 @@ const creationLimitMs = 60_000;
 
 const fields = {
   nodes: list(object({ host: text, port: integer(1, 65_535) })),
+  /** Of the nodes' processes. A node that was started anew may have lost its place, which no look before the start can tell. */
+  memberPids: withDefault(list(integer(0, 4_194_304)), []),
   replicasPerMaster: withDefault(integer(1, 100), 1),
   caFile: path,
   certFile: path,
@@ -65,6 +67,7 @@ const descriptions: Readonly<Record<string, string>> = {
   create: "the nodes are not joined",
   "start-over": "the nodes are joined in part",
   replace: "a node lost its place",
+  "fail-over": "a master lost its place",
 };
 
 function describe(kind: string, reason: string | undefined): string {

@@ -92,6 +92,9 @@ async function takeStep(plan: FormationPlan, patient: boolean, views: readonly N
       return startOver(views, ports);
     case "replace":
       return replace(plan, views, ports);
+    case "fail-over":
+      // With the vote of the other masters; the master that would have to agree is no more.
+      return attempt(plan.replica, ["CLUSTER", "FAILOVER", "FORCE"], ports);
     case "wait":
       if (!patient && plan.ifItLasts === "start-over") return startOver(views, ports);
       return plan.reason;

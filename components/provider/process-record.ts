@@ -39,17 +39,35 @@ export async function findRecorded(recordFile: string): Promise<ProcessRecord | 
 
 /** Whether exactly this process still runs. A zombie, ended but not yet collected by its parent, does not. */
 export async function isRunning(record: ProcessRecord): Promise<boolean> {
-  const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
-  if (boot.trim() !== record.bootId) return false;
-  const stat = await readFile(`/proc/${record.pid}/stat`, "utf8").catch(ignoreGone);
-  if (stat === undefined) return false;
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields[19] === record.startTime && fields[0] !== "Z" && fields[0] !== "X";
+  if ((await currentBoot()) !== record.bootId) return false;
+  const stat = await statOf(record.pid);
+  return stat?.[19] === record.startTime && stat[0] !== "Z" && stat[0] !== "X";
+}
+
+async function currentBoot(): Promise<string> {
+  return (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+}
+
+/** The fields of /proc/<pid>/stat from the third on, behind the program's name, which may hold spaces. */
+async function statOf(pid: number): Promise<readonly string[] | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(ignoreGone);
+  return stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 /** The program file that the process runs; undefined if it is gone or another user's. A replaced file ends in ` (deleted)`. */
 export async function executableOf(pid: number): Promise<string | undefined> {
   return readlink(`/proc/${pid}/exe`).catch(() => undefined);
+}
+
+/** The directory that the process works in; ends in ` (deleted)` where that is gone. Undefined as in {@link executableOf}. */
+export async function directoryOf(pid: number): Promise<string | undefined> {
+  return readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+}
+
+/** What a record of a running process would say, but for what was started; undefined if it has just ended. */
+export async function recordOf(pid: number): Promise<ProcessRecord | undefined> {
+  const startTime = (await statOf(pid))?.[19];
+  return startTime === undefined ? undefined : { pid, startTime, bootId: await currentBoot(), fingerprint: "" };
 }
 
 /** Forgets a process. */

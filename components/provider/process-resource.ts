@@ -8,12 +8,14 @@ import type { Launched, LaunchSpec } from "./launch.ts";
 import { logLength, tailLog } from "./log-tail.ts";
 import { poll } from "./poll.ts";
 import { findPortObstacle } from "./ports.ts";
-import { executableOf, findRecorded, removeRecord } from "./process-record.ts";
+import { directoryOf, executableOf, findRecorded, recordOf, removeRecord } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { probeReady, probeSettled } from "./readiness.ts";
+import { awaitSuccessor, handOver, hasClusterState, SuccessionError } from "./succession.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
 
 const port = integer(1, 65_535);
+const lostStopLimitMs = 1000;
 
 const fields = {
   program: path,
@@ -28,6 +30,8 @@ const fields = {
   readyTcp: optional(text),
   readyHttp: optional(text),
   readyRedis: optional(object({ host: text, port, caFile: path, certFile: path, keyFile: path, user: text, password: text })),
+  /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
+  clusterPeers: withDefault(list(object({ host: text, port })), []),
   readyLimitSeconds: withDefault(integer(1, 600), 30),
   stopLimitSeconds: withDefault(integer(1, 600), 20),
   /** Anything whose change must restart it: hashes of its configuration and certificates. */
@@ -51,7 +55,7 @@ export const processResource: ResourceType<typeof fields> = {
   fields,
   leftOut: [],
   // Told to a running program they change nothing about it; the next start uses them.
-  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "readyLimitSeconds", "stopLimitSeconds"],
+  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "readyLimitSeconds", "stopLimitSeconds"],
   replaceOn: ["recordFile"],
   outputs: ["pid"],
   secretOutputs: [],
@@ -62,14 +66,14 @@ export const processResource: ResourceType<typeof fields> = {
   identify: (inputs) => inputs.recordFile,
   create: (inputs) => bringUp(inputs),
   async read(inputs, state) {
-    const record = await findRecorded(inputs.recordFile);
+    const record = await findOwn(inputs);
     // That it stopped is what counts; what it was does not change by that.
-    return { state: await describeState(inputs, record), fingerprint: record?.fingerprint ?? state["fingerprint"], pid: record?.pid ?? 0 };
+    return { state: await describeState(inputs, record), fingerprint: record === undefined || record.fingerprint === "" ? state["fingerprint"] : record.fingerprint, pid: record?.pid ?? 0 };
   },
   update: (inputs) => bringUp(inputs),
   async delete(inputs) {
-    const record = await findRecorded(inputs.recordFile);
-    if (record !== undefined) await stop(record, inputs.stopLimitSeconds * 1000);
+    const record = await findOwn(inputs);
+    if (record !== undefined) await stop(record, await stopLimit(inputs, record));
     await removeRecord(inputs.recordFile);
   },
 };
@@ -81,7 +85,7 @@ async function preflight({ known, unknown }: KnownInputs<typeof fields>): Promis
   if (known.program !== undefined && !(await isExecutable(known.program))) {
     failures.push({ property: "program", reason: `${known.program} is not there, or not executable` });
   }
-  const own = known.recordFile === undefined ? undefined : await findRecorded(known.recordFile);
+  const own = await findOwn(known);
   for (const { host, port: number } of known.listens ?? []) {
     const obstacle = await findPortObstacle(host, number);
     // Our own process there is no obstacle: it is running already, or left by an interrupted run.
@@ -103,8 +107,40 @@ function fingerprintOf({ program, args, directory, environment, logFile, restart
   return createHash("sha256").update(JSON.stringify(what)).digest("hex");
 }
 
+/**
+ * The process of this resource, if it runs: the recorded one, or one that has no record, because it was started by hand or
+ * its directory was deleted under it. Such a one is ours where the declared program listens at the declared address and
+ * works in the declared directory; anything else there is another program's business, and an obstacle.
+ */
+async function findOwn({ recordFile, program, directory, listens }: Partial<Inputs>): Promise<ProcessRecord | undefined> {
+  const recorded = recordFile === undefined ? undefined : await findRecorded(recordFile);
+  if (recorded !== undefined || program === undefined || directory === undefined) return recorded;
+  for (const { host, port: number } of listens ?? []) {
+    const pid = (await findPortObstacle(host, number))?.pid;
+    if (pid === undefined || ![directory, goneDirectory(directory)].includes((await directoryOf(pid)) ?? "")) continue;
+    if ((await executableOf(pid)) === (await realpath(program).catch(() => program))) return recordOf(pid);
+  }
+  return undefined;
+}
+
+/** How the kernel tells that a process works in a directory that was deleted (proc(5), /proc/<pid>/cwd). */
+function goneDirectory(directory: string): string {
+  return `${directory} (deleted)`;
+}
+
+async function hasLostDirectory({ directory }: Inputs, { pid }: ProcessRecord): Promise<boolean> {
+  return (await directoryOf(pid)) === goneDirectory(directory);
+}
+
+/** Milliseconds from SIGTERM to SIGKILL. A program whose directory is gone has nowhere to save anything; Redis would not end for trying. */
+async function stopLimit(inputs: Inputs, record: ProcessRecord): Promise<number> {
+  return (await hasLostDirectory(inputs, record)) ? lostStopLimitMs : inputs.stopLimitSeconds * 1000;
+}
+
 async function describeState(inputs: Inputs, record: ProcessRecord | undefined): Promise<string> {
   if (record === undefined) return "stopped";
+  if (await hasLostDirectory(inputs, record)) return "running in a deleted directory";
+  if (record.fingerprint === "") return "running, but not as this toolkit starts it";
   const [actual, declared] = await Promise.all([executableOf(record.pid), realpath(inputs.program).catch(() => inputs.program)]);
   // An upgraded package replaces the program's file: what runs is then the deleted old one.
   return actual === undefined || actual === declared ? "running" : `running ${actual}`;
@@ -113,16 +149,28 @@ async function describeState(inputs: Inputs, record: ProcessRecord | undefined):
 /** Leaves a program alone that runs as declared; starts it, or starts it anew, otherwise. */
 async function bringUp(inputs: Inputs): Promise<Record<string, unknown>> {
   const fingerprint = fingerprintOf(inputs);
-  const running = await findRecorded(inputs.recordFile);
+  const running = await findOwn(inputs);
   const asDeclared = running?.fingerprint === fingerprint && (await describeState(inputs, running)) === "running";
   if (running !== undefined && asDeclared && (await becomesReady(inputs)) === undefined) {
     return { state: "running", fingerprint, pid: running.pid };
   }
-  // Where the whole was not well before, one node's restart cannot be asked to heal it.
-  const mustSettle = running !== undefined && (await probeSettled(probeOf(inputs))) === undefined;
-  if (running !== undefined) await stop(running, inputs.stopLimitSeconds * 1000);
+  // Where the whole was not well before, one node's restart cannot be asked to heal it; nor that of a node without its data.
+  const mustSettle = running !== undefined && !(await hasLostDirectory(inputs, running)) && (await probeSettled(probeOf(inputs))) === undefined;
+  await arrangeSuccession(inputs, running);
+  if (running !== undefined) await stop(running, await stopLimit(inputs, running));
   const { pid } = await start(inputs, fingerprint, mustSettle);
   return { state: "running", fingerprint, pid };
+}
+
+/** @throws {SuccessionError} where going on would lose data that no other node has */
+async function arrangeSuccession(inputs: Inputs, running: ProcessRecord | undefined): Promise<void> {
+  const { readyRedis: node, clusterPeers: peers, directory } = inputs;
+  if (node === undefined || peers.length === 0) return;
+  const succession = { node, peers, limitMs: inputs.readyLimitSeconds * 1000 };
+  const hasData = await hasClusterState(directory);
+  const problem = running === undefined ? await awaitSuccessor(succession) : await handOver(succession);
+  if (problem === undefined || hasData) return;
+  throw new SuccessionError(node, `its data directory ${directory} was lost, and ${problem}. Bring a replica of it back, or restore the directory`);
 }
 
 async function start(inputs: Inputs, fingerprint: string, mustSettle: boolean): Promise<ProcessRecord> {

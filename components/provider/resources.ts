@@ -76,6 +76,8 @@ export interface ProcessArgs {
   readonly readyHttp?: pulumi.Input<string>;
   /** Ready when this Redis node answers; after a restart also its cluster must be well again. */
   readonly readyRedis?: pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> } & NodeLogin>;
+  /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
+  readonly clusterPeers?: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
   /** Default 30. */
   readonly readyLimitSeconds?: pulumi.Input<number>;
   /** Seconds from SIGTERM to SIGKILL; default 20. */
@@ -113,6 +115,8 @@ export class Password extends pulumi.CustomResource {
 /** Inputs of {@link ClusterFormation}. */
 export interface ClusterFormationArgs extends NodeLogin {
   readonly nodes: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
+  /** Process ids of the nodes: whenever one has been started anew, the formation is looked at again. */
+  readonly memberPids?: pulumi.Input<pulumi.Input<number>[]>;
   readonly replicasPerMaster?: pulumi.Input<number>;
   /** Absolute path; default /usr/bin/redis-cli. */
   readonly redisCli?: pulumi.Input<string>;

@@ -127,6 +127,12 @@ test("a master that lost its data is waited for until its replica has taken over
   assert.ok(plan.kind === "wait" && plan.ifItLasts === "give-up" && /no replica has taken over its 5462 slots/.test(plan.reason));
 });
 
+test("a master that lost its data, and whose address answers under its new id, is followed by its replica on demand", () => {
+  assert.deepEqual(planFormation(withLostNode(1, { address: "" }), masters), { kind: "fail-over", replica: address(4) });
+  // Once it is agreed to be failed, Redis sees to it.
+  assert.equal(planFormation(withLostNode(1, { address: "", failed: true }), masters).kind, "wait");
+});
+
 test("handshakes, open slots and a state that is not ok are waited for", () => {
   const shaking = [...allMembers, { ...member(0), id: "a".repeat(40), handshaking: true }];
   const cases: NodeView[][] = [

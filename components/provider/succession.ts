@@ -1,0 +1,120 @@
+import { access as accessFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { NodeAddress } from "../cluster-plan.ts";
+import { nodeName } from "../cluster-plan.ts";
+import type { MemberView, NodeView } from "../formation-plan.ts";
+import { withNode } from "./node-client.ts";
+import type { NodeAccess } from "./node-client.ts";
+import { observeNode } from "./observe.ts";
+import { poll } from "./poll.ts";
+
+/**
+ * A master that comes back with less than it had is worse than one that stays away: its replicas follow it by its address
+ * and give up their own copy for its old snapshot, or for nothing. So a replica takes over first: before a running master
+ * is stopped, and before one that does not run is started.
+ */
+export interface Succession {
+  /** The node itself, and how to log in to it and to its peers. */
+  readonly node: NodeAccess;
+  /** All other nodes of the cluster. */
+  readonly peers: readonly NodeAddress[];
+  readonly limitMs: number;
+}
+
+/** A node cannot be stopped or started without losing data that nobody else has. */
+export class SuccessionError extends Error {
+  readonly code = "NO_SUCCESSOR";
+
+  constructor(node: NodeAddress, problem: string) {
+    super(`${nodeName(node)}: ${problem}`);
+    this.name = "SuccessionError";
+  }
+}
+
+const lookIntervalMs = 200;
+/** A manual failover that has not succeeded by then is given up by Redis (CLUSTER_MF_TIMEOUT, redis src/cluster.h). */
+const failoverLimitMs = 5000;
+
+/**
+ * Before a running node is stopped: if it owns slots, a replica that is in sync takes them over, without a lost write.
+ * @returns why it still owns them; undefined if it owns none
+ */
+export async function handOver(succession: Succession): Promise<string | undefined> {
+  const { node, peers, limitMs } = succession;
+  let problem: string | undefined;
+  let askAgainAt = 0;
+  const outcome = await poll(
+    limitMs,
+    async () => {
+      const [own, views] = await Promise.all([look(node, node).catch(() => undefined), lookAtAll(node, peers)]);
+      if (own === undefined) return "silent";
+      if (ownMember(own).slots === 0) return "free";
+      const successor = views.find((view) => view.inSync && ownMember(view).masterId === own.id);
+      problem = successor === undefined ? "no replica of it is in sync" : `${nodeName(successor.node)} does not take over`;
+      if (successor === undefined) return "alone";
+      if (performance.now() >= askAgainAt) {
+        await withNode({ ...node, ...successor.node }, (call) => call("CLUSTER", "FAILOVER")).catch(() => undefined);
+        askAgainAt = performance.now() + failoverLimitMs;
+      }
+      return undefined;
+    },
+    lookIntervalMs,
+  );
+  // A node whose directory was deleted ends by itself when it wants to write down who its master is now.
+  if (outcome === "silent") return awaitSuccessor(succession);
+  return outcome === "free" ? undefined : problem;
+}
+
+/**
+ * Before a node that does not run is started: waits until its peers no longer hold it for the owner of slots, as long as
+ * Redis can still choose a successor.
+ * @returns why nobody has taken over; undefined if there is nothing to take over
+ */
+export async function awaitSuccessor({ node, peers, limitMs }: Succession): Promise<string | undefined> {
+  let problem: string | undefined;
+  await poll(
+    limitMs,
+    async () => {
+      const standing = describeStanding(node, await lookAtAll(node, peers));
+      problem = standing.problem;
+      return standing.final ? true : undefined;
+    },
+    lookIntervalMs,
+  );
+  return problem;
+}
+
+/** Whether a node that works in this directory has been in a cluster: Redis keeps its id and its peers there. */
+export async function hasClusterState(directory: string): Promise<boolean> {
+  return accessFile(join(directory, "nodes.conf")).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What the living peers, any of them, hold of a node that does not run; `final` where waiting changes nothing. */
+export function describeStanding(node: NodeAddress, peers: readonly NodeView[]): { readonly problem: string | undefined; readonly final: boolean } {
+  const owners = [...new Map(peers.flatMap(({ members }) => members.filter(({ slots }) => slots > 0)).map((member) => [member.id, member])).values()];
+  const former = owners.find(({ address }) => address === nodeName(node));
+  if (former === undefined) return { problem: undefined, final: true };
+  const replicas = peers.filter((view) => ownMember(view).masterId === former.id);
+  if (replicas.length === 0) return { problem: "it owns slots, and no replica of it is there", final: true };
+  const living = owners.filter(({ id }) => peers.some((view) => view.id === id));
+  // Redis Cluster specification, "Replica election and promotion": by the votes of most masters.
+  if (living.length * 2 <= owners.length) return { problem: "it owns slots, and too few masters are there to choose a successor", final: true };
+  return { problem: `it owns slots, and none of its replicas has taken over: ${replicas.map((view) => nodeName(view.node)).join(", ")}`, final: false };
+}
+
+function ownMember(view: NodeView): MemberView {
+  // observeNode refuses an answer in which the node does not name itself.
+  return view.members.find(({ id }) => id === view.id)!;
+}
+
+async function lookAtAll(node: NodeAccess, peers: readonly NodeAddress[]): Promise<NodeView[]> {
+  const looks = await Promise.allSettled(peers.map((peer) => look(node, peer)));
+  return looks.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+}
+
+function look(node: NodeAccess, { host, port }: NodeAddress): Promise<NodeView> {
+  return withNode({ ...node, host, port }, (call) => observeNode({ host, port }, call));
+}
