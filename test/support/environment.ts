@@ -38,6 +38,8 @@ const project = path.resolve(import.meta.dirname, "../..");
 /** What a clone of the project holds that a stack needs, apart from the packages and the engine, which are linked. */
 const sources = ["Pulumi.yaml", "package.json", "components", "proxy", "stacks", "toolchain"];
 const runLimitMs = 180_000;
+/** Diagnostics come last. */
+const quotedCharacters = 3000;
 const maxOutputBytes = 64 * 1024 * 1024;
 
 const environments = new Set<Environment>();
@@ -45,7 +47,7 @@ process.on("exit", () => {
   for (const environment of environments) environment.discard();
 });
 // Without a handler these end the process at once, and the handler above is not run.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(1));
 
 /**
  * A real stack of this project's own program, run by the real engine: in a copy of the checkout, with a state, a
@@ -125,17 +127,17 @@ export class Environment {
 
   /**
    * Runs Pulumi and returns what it wrote to standard output.
-   * @throws Error with all it wrote, where it failed
+   * @throws Error with the end of what it wrote, where it failed
    */
   async succeed(...args: string[]): Promise<string> {
     const { status, stdout, stderr } = await this.pulumi(...args);
-    if (status !== 0) throw new Error(`pulumi ${args.join(" ")} ended with exit code ${status ?? "none"}:\n${stdout}${stderr}`);
+    if (status !== 0) throw new Error(`pulumi ${args.join(" ")} ended with exit code ${status ?? "none"}:\n${(stdout + stderr).slice(-quotedCharacters)}`);
     return stdout;
   }
 
   /**
    * Makes the stack as declared, mending what is not: `pulumi up --refresh`.
-   * @throws Error with all it wrote, where it failed
+   * @throws Error with the end of what it wrote, where it failed
    */
   async mend(): Promise<readonly ResourceChange[]> {
     const log = path.join(this.#root, "events.jsonl");
