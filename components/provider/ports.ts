@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** Why a program cannot listen at an address. */
 export interface PortObstacle {
@@ -9,8 +10,21 @@ export interface PortObstacle {
   readonly pid: number | undefined;
 }
 
+/** How long a listener that cannot be seen is looked for: it may have ended between the two looks, and then the port is free. */
+const unseenLimitMs = 1000;
+
 /** Tries to listen at an address; undefined if it is free. Nothing listens afterwards. */
 export async function findPortObstacle(host: string, port: number): Promise<PortObstacle | undefined> {
+  let obstacle = await lookForObstacle(host, port);
+  const end = performance.now() + unseenLimitMs;
+  while (obstacle?.unseen === true && performance.now() < end) {
+    await delay(unseenLimitMs / 10);
+    obstacle = await lookForObstacle(host, port);
+  }
+  return obstacle;
+}
+
+async function lookForObstacle(host: string, port: number): Promise<(PortObstacle & { readonly unseen?: boolean }) | undefined> {
   const code = await tryListening(host, port);
   if (code === undefined) return undefined;
   if (code === "EADDRNOTAVAIL") return { reason: `${host} is not an address of this machine`, pid: undefined };
@@ -18,7 +32,7 @@ export async function findPortObstacle(host: string, port: number): Promise<Port
   if (code !== "EADDRINUSE") return { reason: `cannot listen on ${host}:${port} (${code})`, pid: undefined };
   const holder = await findListener(port);
   const who = holder === undefined ? "another program" : `${holder.name} (pid ${holder.pid})`;
-  return { reason: `${host}:${port} is already taken by ${who}; stop it, or choose another port`, pid: holder?.pid };
+  return { reason: `${host}:${port} is already taken by ${who}; stop it, or choose another port`, pid: holder?.pid, unseen: holder === undefined };
 }
 
 function tryListening(host: string, port: number): Promise<string | undefined> {
