@@ -76,6 +76,8 @@ export class Database {
   #control: UserConnections | undefined;
   #refreshing: Promise<void> | undefined;
   #lastRefreshAt = -Infinity;
+  /** A redirection has told of one slot, and nobody yet of those that may have moved with it. */
+  #patched = false;
   #preparing: Promise<void> | undefined;
   #prepared = false;
   #closed = false;
@@ -197,6 +199,14 @@ export class Database {
     };
   }
 
+  /**
+   * Where one slot's move is known and the rest of the topology may be old, what is to be waited for before every master is
+   * asked: a former one would be counted beside its successor. It ends soon, whatever becomes of the survey.
+   */
+  get unsurveyed(): Promise<void> | undefined {
+    return this.#patched ? this.#refreshing : undefined;
+  }
+
   /** Reads the topology anew, soon: many calls make one survey. */
   refresh(): void {
     if (this.#closed || this.mode === "standalone" || this.#refreshing !== undefined) return;
@@ -235,6 +245,7 @@ export class Database {
     const found = await survey(control, distinct([...this.#nodes, ...this.#options.seeds]));
     this.#nodes = found.nodes;
     this.#names = found.names;
+    this.#patched = false;
     this.#adopt(found.topology);
   }
 
@@ -250,7 +261,10 @@ export class Database {
   #moved(slot: number, owner: Address): void {
     this.counters.moved++;
     const known = ownerOf(this.#topology, slot);
-    if (known === undefined || addressKey(known) !== addressKey(owner)) this.#adopt(moveSlot(this.#topology, slot, owner));
+    if (known === undefined || addressKey(known) !== addressKey(owner)) {
+      this.#adopt(moveSlot(this.#topology, slot, owner));
+      this.#patched = true;
+    }
     this.refresh();
   }
 

@@ -307,7 +307,9 @@ export class Session implements ReplyTarget {
         return;
       case "everyMaster":
         this.#afterDrainIf(plan.exclusive, () => {
-          this.#collect(request, (settle, turn) => fanOut(context, this.#database.topology, request, plan, settle, turn));
+          this.#onceSurveyed(() => {
+            this.#collect(request, (settle, turn) => fanOut(context, this.#database.topology, request, plan, settle, turn));
+          });
         });
         return;
       case "gets":
@@ -648,6 +650,22 @@ export class Session implements ReplyTarget {
   #afterDrainIf(condition: boolean, then: () => void): void {
     if (condition) this.#drained(then);
     else then();
+  }
+
+  /** Runs `then` when it is known who the masters are; until then no other request is taken. */
+  #onceSurveyed(then: () => void): void {
+    const survey = this.#database.unsurveyed;
+    if (survey === undefined) {
+      then();
+      return;
+    }
+    this.#closeRun();
+    this.#hold();
+    void survey.then(() => {
+      if (this.#ended) return;
+      then();
+      this.#release();
+    });
   }
 
   /** Runs `then` when all earlier requests are answered; until then no other is taken. */

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { MockCluster } from "../support/mock-cluster.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+let cluster: MockCluster;
+beforeEach(async () => {
+  cluster = await MockCluster.start(3);
+});
+afterEach(() => {
+  cluster.close();
+});
+
+test("after MOVED told of one slot, a command for every master waits until it is known who owns the others", async () => {
+  const key = cluster.key(1);
+  const database = cluster.database();
+  const { client } = await cluster.open(database);
+  // A survey that has just been made: the next one, at the redirection, comes a moment later.
+  database.refresh();
+  await waitFor("the topology was read", 5_000, () => database.counters.refreshes === 1);
+  // Node 2 has taken over all that was node 1's, which still holds what it had.
+  cluster.owners.forEach((owner, slot) => {
+    if (owner === 1) cluster.owners[slot] = 2;
+  });
+  cluster.epoch++;
+  cluster.on(1, ([name]) => (name === "GET" ? cluster.redirection("MOVED", key, 2) : null));
+  await client.ask("GET", key);
+  assert.equal(await client.ask("DBSIZE"), ":2\r\n");
+  assert.deepEqual(cluster.nodes.map((node) => node.got("DBSIZE").length), [1, 0, 1]);
+});
