@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { appendFileSync, chmodSync, lstatSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
@@ -135,7 +136,12 @@ describe("a running environment", () => {
     const port = environment.nodePorts[5]!;
     await kill(recordOf(port));
     const other = createServer((socket) => socket.destroy());
-    await new Promise<void>((resolve) => other.listen(port, "127.0.0.1", resolve));
+    // The kernel frees the port of a killed process a moment after the process is seen to have ended.
+    await waitFor("the killed node's port is free", endLimitMs, async () => {
+      other.listen(port, "127.0.0.1");
+      await once(other, "listening");
+      return true;
+    });
     try {
       assert.equal((other.address() as AddressInfo).port, port);
       const before = environment.processes();
