@@ -22,6 +22,8 @@ const WATCH_MS = 500;
 const SILENCE_MS = 1_000;
 /** Connections of a user without sessions are kept so long for the next one. */
 const UNUSED_MS = 60_000;
+/** A topology that is no older counts as what is, for commands that are sent to every master. */
+const FRESH_MS = 1_000;
 /** For so long after a redirection more of them are expected: redis-cli moves slots one after the other. */
 const UNSETTLED_MS = 10_000;
 const COMMAND_TIMEOUT_MS = 10_000;
@@ -78,6 +80,7 @@ export class Database {
   #lastRefreshAt = -Infinity;
   /** A redirection has told of one slot, and nobody yet of those that may have moved with it. */
   #patched = false;
+  #surveyedAt = -Infinity;
   #preparing: Promise<void> | undefined;
   #prepared = false;
   #closed = false;
@@ -200,11 +203,14 @@ export class Database {
   }
 
   /**
-   * Where one slot's move is known and the rest of the topology may be old, what is to be waited for before every master is
-   * asked: a former one would be counted beside its successor. It ends soon, whatever becomes of the survey.
+   * Where the topology may be old, what is to be waited for before every master is asked. Commands with a key are told by a
+   * node that does not own it; DBSIZE and KEYS are answered by a master that has become a replica as if nothing had happened.
+   * It ends soon, whatever becomes of the survey.
    */
   get unsurveyed(): Promise<void> | undefined {
-    return this.#patched ? this.#refreshing : undefined;
+    if (this.mode === "standalone" || (!this.#patched && performance.now() - this.#surveyedAt < FRESH_MS)) return undefined;
+    this.refresh();
+    return this.#refreshing;
   }
 
   /** Reads the topology anew, soon: many calls make one survey. */
@@ -246,6 +252,7 @@ export class Database {
     this.#nodes = found.nodes;
     this.#names = found.names;
     this.#patched = false;
+    this.#surveyedAt = performance.now();
     this.#adopt(found.topology);
   }
 
@@ -282,6 +289,7 @@ export class Database {
       const found = await survey(control, distinct([...this.#nodes, ...this.#options.seeds]));
       this.#nodes = found.nodes;
       this.#names = found.names;
+      this.#surveyedAt = performance.now();
       this.#adopt(found.topology);
     }
     const slot = this.#topology.owners.findIndex((owner) => owner >= 0);

@@ -4,7 +4,9 @@ import { MockCluster } from "../support/mock-cluster.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 let cluster: MockCluster;
+let openedAt = 0;
 beforeEach(async () => {
+  openedAt = performance.now();
   cluster = await MockCluster.start(3);
 });
 afterEach(() => {
@@ -27,4 +29,18 @@ test("after MOVED told of one slot, a command for every master waits until it is
   await client.ask("GET", key);
   assert.equal(await client.ask("DBSIZE"), ":2\r\n");
   assert.deepEqual(cluster.nodes.map((node) => node.got("DBSIZE").length), [1, 0, 1]);
+});
+
+test("a master that has become a replica is not asked for its part, though no redirection has told of it", async () => {
+  const { client } = await cluster.open(cluster.database());
+  await waitFor("the topology is a while old", 5_000, async () => {
+    await client.ask("PING");
+    return performance.now() - openedAt > 1_100;
+  });
+  cluster.owners.forEach((owner, slot) => {
+    if (owner === 1) cluster.owners[slot] = 2;
+  });
+  cluster.epoch++;
+  assert.equal(await client.ask("DBSIZE"), ":2\r\n");
+  assert.equal(cluster.nodes[1]!.got("DBSIZE").length, 0);
 });
