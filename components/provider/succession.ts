@@ -97,6 +97,9 @@ export function describeStanding(node: NodeAddress, peers: readonly NodeView[]):
   const owners = [...new Map(peers.flatMap(({ members }) => members.filter(({ slots }) => slots > 0)).map((member) => [member.id, member])).values()];
   const former = owners.find(({ address }) => address === nodeName(node));
   if (former === undefined) return { problem: undefined, final: true };
+  // Its successor knows that it is one before the others have heard of it.
+  const disputed = peers.some(({ members }) => !members.some(({ id, slots }) => id === former.id && slots > 0));
+  if (disputed) return { problem: "it owns slots for some of the nodes, and for others a successor does", final: false };
   const replicas = peers.filter((view) => ownMember(view).masterId === former.id);
   if (replicas.length === 0) return { problem: "it owns slots, and no replica of it is there", final: true };
   const living = owners.filter(({ id }) => peers.some((view) => view.id === id));
