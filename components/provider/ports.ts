@@ -1,6 +1,6 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
+import { poll } from "./poll.ts";
 
 /** Why a program cannot listen at an address. */
 export interface PortObstacle {
@@ -10,29 +10,36 @@ export interface PortObstacle {
   readonly pid: number | undefined;
 }
 
+interface Holder {
+  readonly pid: number;
+  readonly name: string;
+}
+
 /** How long a listener that cannot be seen is looked for: it may have ended between the two looks, and then the port is free. */
 const unseenLimitMs = 1000;
 
 /** Tries to listen at an address; undefined if it is free. Nothing listens afterwards. */
 export async function findPortObstacle(host: string, port: number): Promise<PortObstacle | undefined> {
-  let obstacle = await lookForObstacle(host, port);
-  const end = performance.now() + unseenLimitMs;
-  while (obstacle?.unseen === true && performance.now() < end) {
-    await delay(unseenLimitMs / 10);
-    obstacle = await lookForObstacle(host, port);
-  }
+  let obstacle: PortObstacle | undefined;
+  await poll(
+    unseenLimitMs,
+    async () => {
+      const code = await tryListening(host, port);
+      const holder = code === "EADDRINUSE" ? await findListener(port) : undefined;
+      obstacle = code === undefined ? undefined : { reason: describe(host, port, code, holder), pid: holder?.pid };
+      return code === "EADDRINUSE" && holder === undefined ? undefined : true;
+    },
+    unseenLimitMs / 10,
+  );
   return obstacle;
 }
 
-async function lookForObstacle(host: string, port: number): Promise<(PortObstacle & { readonly unseen?: boolean }) | undefined> {
-  const code = await tryListening(host, port);
-  if (code === undefined) return undefined;
-  if (code === "EADDRNOTAVAIL") return { reason: `${host} is not an address of this machine`, pid: undefined };
-  if (code === "EACCES") return { reason: `port ${port} needs more rights; ports below 1024 are root's`, pid: undefined };
-  if (code !== "EADDRINUSE") return { reason: `cannot listen on ${host}:${port} (${code})`, pid: undefined };
-  const holder = await findListener(port);
+function describe(host: string, port: number, code: string, holder: Holder | undefined): string {
+  if (code === "EADDRNOTAVAIL") return `${host} is not an address of this machine`;
+  if (code === "EACCES") return `port ${port} needs more rights; ports below 1024 are root's`;
+  if (code !== "EADDRINUSE") return `cannot listen on ${host}:${port} (${code})`;
   const who = holder === undefined ? "another program" : `${holder.name} (pid ${holder.pid})`;
-  return { reason: `${host}:${port} is already taken by ${who}; stop it, or choose another port`, pid: holder?.pid, unseen: holder === undefined };
+  return `${host}:${port} is already taken by ${who}; stop it, or choose another port`;
 }
 
 function tryListening(host: string, port: number): Promise<string | undefined> {
@@ -50,7 +57,7 @@ function tryListening(host: string, port: number): Promise<string | undefined> {
 }
 
 /** The process that listens on a TCP port, as far as this user may see (proc(5): /proc/net/tcp, /proc/<pid>/fd). */
-async function findListener(port: number): Promise<{ pid: number; name: string } | undefined> {
+async function findListener(port: number): Promise<Holder | undefined> {
   const inodes = new Set((await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map((file) => listeningInodes(file, port)))).flat());
   if (inodes.size === 0) return undefined;
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
