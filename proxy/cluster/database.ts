@@ -248,6 +248,10 @@ export class Database {
     const control = this.#control ?? this.#anyUser();
     if (control === undefined || this.#closed) return;
     this.counters.refreshes++;
+    await this.#readTopology(control);
+  }
+
+  async #readTopology(control: UserConnections): Promise<void> {
     const found = await survey(control, distinct([...this.#nodes, ...this.#options.seeds]));
     this.#nodes = found.nodes;
     this.#names = found.names;
@@ -285,13 +289,7 @@ export class Database {
   }
 
   async #readAll(control: UserConnections): Promise<void> {
-    if (this.mode === "cluster") {
-      const found = await survey(control, distinct([...this.#nodes, ...this.#options.seeds]));
-      this.#nodes = found.nodes;
-      this.#names = found.names;
-      this.#surveyedAt = performance.now();
-      this.#adopt(found.topology);
-    }
+    if (this.mode === "cluster") await this.#readTopology(control);
     const slot = this.#topology.owners.findIndex((owner) => owner >= 0);
     const connection = control.forSlot(Math.min(Math.max(slot, 0), SLOTS - 1));
     if (connection === undefined) throw control.refused ?? new Error("its nodes cannot be reached");

@@ -33,11 +33,11 @@ export interface DeliveryContext {
   readonly refresh: () => void;
 }
 
-/**
- * Lets a request go on when those of the same client that failed before it are answered, so that none overtakes another.
- * `enter` is called in its turn, with what is to be called when it is answered itself.
- */
-export type Turn = (enter: (leave: () => void) => void) => void;
+/** What a request does in its turn; it calls `leave` when it is answered. */
+export type Enter = (leave: () => void) => void;
+
+/** Lets a request go on when those of the same client that failed before it are answered, so that none overtakes another. */
+export type Turn = (enter: Enter) => void;
 
 /** One request on its way to the shard that owns a slot. */
 export interface Parcel {
@@ -59,7 +59,8 @@ export class Delivery implements ReplyTarget {
   readonly #context: DeliveryContext;
   readonly #parcel: Parcel;
   readonly #settle: (reply: Buffer) => void;
-  readonly #turn: Turn | undefined;
+  /** Until it was asked. */
+  #turn: Turn | undefined;
   readonly #since: number;
   readonly #deadline: number;
   #parts: Buffer[] = [];
@@ -69,7 +70,6 @@ export class Delivery implements ReplyTarget {
   #lent: UpstreamConnection | undefined;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
-  #hadTurn = false;
   #leave: (() => void) | undefined;
 
   /**
@@ -199,11 +199,11 @@ export class Delivery implements ReplyTarget {
   /** Once it has had its turn it goes on as it must. */
   #inTurn(step: () => void): void {
     const turn = this.#turn;
-    if (turn === undefined || this.#hadTurn) {
+    if (turn === undefined) {
       step();
       return;
     }
-    this.#hadTurn = true;
+    this.#turn = undefined;
     turn((leave) => {
       this.#leave = leave;
       step();

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { MINUS } from "../resp/bytes.ts";
 import { encodeCommand } from "../resp/encoder.ts";
+import { errorWord } from "../resp/error-word.ts";
 import { ReplyScanner } from "../resp/reply-scanner.ts";
 import { mayRedirect, parseRedirection } from "../routing/redirection.ts";
 import type { Address } from "../routing/topology.ts";
@@ -203,7 +204,7 @@ export class UpstreamConnection {
     const line = mayRedirect(bytes[start + 1]!) ? bytes.toString("latin1", start, end) : "";
     const redirection = line === "" ? undefined : parseRedirection(line, this.address.host);
     if (redirection === undefined) {
-      const word = /^-([A-Z]+)/.exec(bytes.toString("latin1", start, Math.min(end, start + 32)))?.[1] ?? "ERR";
+      const word = errorWord(bytes, start, end) || "ERR";
       (exchange.failures ??= []).push({ index: exchange.answered + complete, word });
       return false;
     }

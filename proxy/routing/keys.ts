@@ -1,6 +1,6 @@
 import { spells } from "../resp/bytes.ts";
 import type { Request } from "../resp/request-parser.ts";
-import type { CommandEntry, KeySpec } from "./command-table.ts";
+import type { CommandEntry, CommandTable, KeySpec } from "./command-table.ts";
 
 /** No index: index 0 is the command's name and never a key. */
 const NONE = 0;
@@ -54,6 +54,11 @@ function beginning(spec: KeySpec, request: Request): number {
     if (argumentSpells(request, i, begin.keyword)) return i + 1;
   }
   return NONE;
+}
+
+/** What the table says of the command that `request` names; of its container, where it is a subcommand. */
+export function entryOf(table: CommandTable, { frame, start, offsets }: Request): CommandEntry | undefined {
+  return table.find(frame, start + offsets[0]!, start + offsets[1]!);
 }
 
 /** Whether argument `index` of `request` is `word` (given in lower case), ASCII letters compared without case. */

@@ -1,7 +1,7 @@
 import { encodeArray, encodeCommand, encodeError } from "../resp/encoder.ts";
 import type { Request } from "../resp/request-parser.ts";
 import type { CommandEntry, CommandTable } from "./command-table.ts";
-import { argument, argumentSpells, firstKeyIndex } from "./keys.ts";
+import { argument, argumentSpells, entryOf, firstKeyIndex } from "./keys.ts";
 import type { Merge } from "./merge.ts";
 import { mergeOfPolicy } from "./merge.ts";
 import type { Profile } from "./profile.ts";
@@ -46,9 +46,8 @@ export const SESSION_PLANS: ReadonlyMap<string, Plan> = new Map([
 
 /** Cluster mode: the plan for `request` under `profile`, by what the server says of its commands. */
 export function planCluster(request: Request, table: CommandTable, profile: Profile): Plan {
-  const nameBytes = argument(request, 0);
-  const entry = table.find(nameBytes, 0, nameBytes.length);
-  const name = entry?.name ?? nameBytes.toString("latin1").toLowerCase();
+  const entry = entryOf(table, request);
+  const name = entry?.name ?? argument(request, 0).toString("latin1").toLowerCase();
   const session = SESSION_PLANS.get(name);
   if (session !== undefined) return session;
   if (profile.refused.has(name)) return refusal(profile);
@@ -125,8 +124,7 @@ const WHILE_SUBSCRIBED = new Set(["ping", "subscribe", "unsubscribe", "psubscrib
  * sent to Redis, which takes it, or finds another fault in it first. A node would rather tell of a key that is not its own.
  */
 export function refusedWhileSubscribed(request: Request, table: CommandTable): Buffer | undefined {
-  const nameBytes = argument(request, 0);
-  const container = table.find(nameBytes, 0, nameBytes.length);
+  const container = entryOf(table, request);
   if (container === undefined || WHILE_SUBSCRIBED.has(container.name)) return undefined;
   const entry = container.subcommands.get(subcommandOf(container, request) ?? "") ?? container;
   if (!fitsArity(entry, request.argc)) return undefined;

@@ -5,7 +5,7 @@ import type { Exchange } from "../cluster/exchange.ts";
 import { RequestParser } from "../resp/request-parser.ts";
 import type { Request } from "../resp/request-parser.ts";
 import type { CommandEntry, CommandTable } from "../routing/command-table.ts";
-import { argument, keyIndexes } from "../routing/keys.ts";
+import { argument, entryOf, keyIndexes } from "../routing/keys.ts";
 import type { Logger } from "./log.ts";
 import type { Totals } from "./proxy.ts";
 import type { SessionObserver } from "./session-options.ts";
@@ -87,8 +87,7 @@ function writeCommands(audit: AuditLog, id: number, exchange: Exchange, table: C
 
 /** A command's name as the audit has it (`container|sub`), and its keys. */
 function described(request: Request, table: CommandTable): [name: string, keys: Buffer[]] {
-  const nameBytes = argument(request, 0);
-  const entry = table.find(nameBytes, 0, nameBytes.length);
+  const entry = entryOf(table, request);
   if (entry === undefined) return [UNKNOWN_NAME, []];
   const sub = subcommand(entry, request);
   const keys = keyIndexes(sub ?? entry, request, MOST_KEYS).map((index) => argument(request, index));

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Database } from "../cluster/database.ts";
 import { Delivery } from "../cluster/delivery.ts";
-import type { DeliveryContext, Turn } from "../cluster/delivery.ts";
+import type { DeliveryContext, Enter, Turn } from "../cluster/delivery.ts";
 import { cutBehindAnswered, Exchange } from "../cluster/exchange.ts";
 import type { ReplyTarget } from "../cluster/exchange.ts";
 import { Outbox } from "../cluster/outbox.ts";
@@ -9,17 +9,17 @@ import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import type { UpstreamError } from "../cluster/upstream-error.ts";
 import type { UserConnections } from "../cluster/user-connections.ts";
 import { encodeError, encodeSimple } from "../resp/encoder.ts";
+import { errorWord } from "../resp/error-word.ts";
 import { RequestParser } from "../resp/request-parser.ts";
 import type { Request } from "../resp/request-parser.ts";
-import { argument, argumentSpells, keyIndexes } from "../routing/keys.ts";
+import { argument, argumentSpells, entryOf, keyIndexes } from "../routing/keys.ts";
 import type { Plan } from "../routing/plan.ts";
-import { fitsArity, planCluster, refusedWhileSubscribed } from "../routing/plan.ts";
+import { fitsArity, planCluster, refusedWhileSubscribed, slotOfArgument } from "../routing/plan.ts";
 import { planStandalone } from "../routing/plan-standalone.ts";
 import type { StandalonePlan } from "../routing/plan-standalone.ts";
 import type { Redirection } from "../routing/redirection.ts";
-import { SLOTS, slotOf } from "../routing/slot.ts";
+import { SLOTS } from "../routing/slot.ts";
 import { accessDenied, stepOfAuth } from "./authentication.ts";
-import { errorWord } from "./error-word.ts";
 import { fanOut, fetchEach } from "./fan-out.ts";
 import { ReplyQueue } from "./reply-queue.ts";
 import { Subscription } from "./subscription.ts";
@@ -71,7 +71,7 @@ export class Session implements ReplyTarget {
   #whenDrained: (() => void) | undefined;
   readonly #deliveries = new Set<Delivery>();
   /** Requests to be sent again, one after the other, so that they keep their order. */
-  #turns: Parameters<Turn>[0][] = [];
+  #turns: Enter[] = [];
   #turnUnderWay = false;
   #turnLoop = false;
   #lastMoments: NodeJS.Timeout | undefined;
@@ -254,11 +254,9 @@ export class Session implements ReplyTarget {
     const request = this.#parser;
     const users = this.#users;
     if (users !== undefined && this.#subscription === undefined && this.#database.mode === "cluster") {
-      const { frame, start, offsets } = request;
-      const entry = this.#database.table.find(frame, start + offsets[0]!, start + offsets[1]!);
+      const entry = entryOf(this.#database.table, request);
       if (entry?.simple === true && fitsArity(entry, request.argc) && this.#database.unsettledUntil <= this.#now) {
-        const at = 2 * entry.firstKey;
-        const connection = users.forSlot(slotOf(frame, start + offsets[at]!, start + offsets[at + 1]!));
+        const connection = users.forSlot(slotOfArgument(request, entry.firstKey));
         if (connection !== undefined) {
           this.#forward(connection, request);
           return;
@@ -447,8 +445,7 @@ export class Session implements ReplyTarget {
   #mayBeOvertaken(request: Request): boolean {
     const { mode, table, unsettledUntil } = this.#database;
     if (mode === "standalone" || unsettledUntil <= this.#now) return false;
-    const { frame, start, offsets } = request;
-    const entry = table.find(frame, start + offsets[0]!, start + offsets[1]!);
+    const entry = entryOf(table, request);
     return entry !== undefined && keyIndexes(entry, request, 2).length > 1;
   }
 
@@ -543,7 +540,7 @@ export class Session implements ReplyTarget {
   }
 
   /** Has a request that failed go on behind those that failed before it; until all are answered, no new one is taken. */
-  #inTurn(enter: Parameters<Turn>[0]): void {
+  #inTurn(enter: Enter): void {
     this.#hold();
     this.#turns.push(enter);
     this.#nextTurn();

@@ -4,7 +4,7 @@ import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import { ReplyScanner } from "../resp/reply-scanner.ts";
 import type { Request } from "../resp/request-parser.ts";
 import { argument } from "../routing/keys.ts";
-import { errorWord } from "./error-word.ts";
+import { errorWord } from "../resp/error-word.ts";
 
 /** What a subscription tells its session. */
 export interface SubscriptionEvents {
