@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { waitFor } from "../support/wait-for.ts";
-import { clusterBehindProxy } from "./support/fixtures.ts";
+import { clusterBehindProxy } from "../support/cluster-behind-proxy.ts";
 
 const fixtures = clusterBehindProxy();
 const requests = 400_000;

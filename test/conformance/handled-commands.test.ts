@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { beforeEach, test } from "node:test";
-import { clusterBehindProxy, threeMasters } from "./support/fixtures.ts";
-import { keyOnEachMaster, onEach } from "./support/keys.ts";
-import { RawConnection } from "./support/raw-connection.ts";
+import { clusterBehindProxy, threeMasters } from "../support/cluster-behind-proxy.ts";
+import { keyOnEachMaster, onEach } from "../support/keys.ts";
+import { RawConnection } from "../support/raw-connection.ts";
 
 let client: RawConnection;
 let keys: string[];

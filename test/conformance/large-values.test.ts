@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { clusterBehindProxy } from "./support/fixtures.ts";
-import { RawConnection } from "./support/raw-connection.ts";
+import { clusterBehindProxy } from "../support/cluster-behind-proxy.ts";
+import { RawConnection } from "../support/raw-connection.ts";
 
 const fixtures = clusterBehindProxy();
 const digest = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");

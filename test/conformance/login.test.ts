@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { makeUserCertificate } from "../support/certificates.ts";
 import type { TestCertificate } from "../support/certificate.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { clusterBehindProxy, threeMasters } from "./support/fixtures.ts";
-import { onEach } from "./support/keys.ts";
-import { RawConnection } from "./support/raw-connection.ts";
+import { clusterBehindProxy, threeMasters } from "../support/cluster-behind-proxy.ts";
+import { onEach } from "../support/keys.ts";
+import { RawConnection } from "../support/raw-connection.ts";
 
 const denied = "-ERR Teleport: access to db denied. User does not have permissions. Confirm database user and name.\r\n";
 const noAuth = "-NOAUTH Authentication required.\r\n";

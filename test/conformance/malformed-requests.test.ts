@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clusterBehindProxy, threeMasters } from "./support/fixtures.ts";
-import { RawConnection } from "./support/raw-connection.ts";
+import { clusterBehindProxy, threeMasters } from "../support/cluster-behind-proxy.ts";
+import { RawConnection } from "../support/raw-connection.ts";
 
 let bystander: RawConnection;
 const fixtures = clusterBehindProxy(threeMasters, { limits: { max_bulk_bytes: 1_048_576, max_arguments: 1_000 } }, async ({ proxy }) => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { waitFor } from "../support/wait-for.ts";
-import { clusterBehindProxy } from "./support/fixtures.ts";
-import { RawConnection } from "./support/raw-connection.ts";
+import { clusterBehindProxy } from "../support/cluster-behind-proxy.ts";
+import { RawConnection } from "../support/raw-connection.ts";
 
 const fixtures = clusterBehindProxy();
 const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeCommand } from "../../proxy/resp/encoder.ts";
-import { clusterBehindProxy, threeMasters } from "./support/fixtures.ts";
-import { RawConnection } from "./support/raw-connection.ts";
+import { clusterBehindProxy, threeMasters } from "../support/cluster-behind-proxy.ts";
+import { RawConnection } from "../support/raw-connection.ts";
 
 let client: RawConnection;
 clusterBehindProxy(threeMasters, {}, async ({ proxy }) => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Redis } from "ioredis";
-import { clusterBehindProxy, threeMasters } from "./support/fixtures.ts";
-import { RawConnection } from "./support/raw-connection.ts";
+import { clusterBehindProxy, threeMasters } from "../support/cluster-behind-proxy.ts";
+import { RawConnection } from "../support/raw-connection.ts";
 
 // The guide's table, written out once more: a test that read it from the product could not fail.
 const refused = `ACL ASKING CLIENT CLUSTER CONFIG DEBUG EXEC HELLO INFO LATENCY MEMORY MIGRATE MODULE MONITOR MULTI PFDEBUG PFSELFTEST

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { clusterBehindProxy } from "../conformance/support/fixtures.ts";
-import { keyOnEachMaster } from "../conformance/support/keys.ts";
+import { clusterBehindProxy } from "../support/cluster-behind-proxy.ts";
+import { keyOnEachMaster } from "../support/keys.ts";
 import type { TestNode } from "../support/redis-cluster.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { Availability } from "./support/availability.ts";

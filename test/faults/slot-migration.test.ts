@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { slotOf } from "../../proxy/routing/slot.ts";
-import { clusterBehindProxy } from "../conformance/support/fixtures.ts";
-import { slotRanges } from "../conformance/support/keys.ts";
+import { clusterBehindProxy } from "../support/cluster-behind-proxy.ts";
+import { slotRanges } from "../support/keys.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { checkHistory } from "./support/check-history.ts";
 import { Load } from "./support/load.ts";

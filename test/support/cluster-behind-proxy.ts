@@ -1,8 +1,8 @@
 import { after, before } from "node:test";
-import { TestProxy } from "../../support/access-proxy.ts";
-import type { TestProxyOptions } from "../../support/access-proxy.ts";
-import { TestCluster } from "../../support/redis-cluster.ts";
-import type { TestClusterOptions } from "../../support/redis-cluster.ts";
+import { TestProxy } from "./access-proxy.ts";
+import type { TestProxyOptions } from "./access-proxy.ts";
+import { TestCluster } from "./redis-cluster.ts";
+import type { TestClusterOptions } from "./redis-cluster.ts";
 
 /** What a file's tests run against; there from the first test on. */
 export interface Fixtures {

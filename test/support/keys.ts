@@ -1,5 +1,5 @@
-import type { NodeAddress } from "../../../components/cluster-plan.ts";
-import type { TestCluster } from "../../support/redis-cluster.ts";
+import type { NodeAddress } from "../../components/cluster-plan.ts";
+import type { TestCluster } from "./redis-cluster.ts";
 
 /** Who owns which slots, as a node says. */
 export interface SlotRange {

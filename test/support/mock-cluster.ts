@@ -9,7 +9,7 @@ import { Session } from "../../proxy/server/session.ts";
 import { sessionObserver } from "../../proxy/server/session-audit.ts";
 import type { SessionLimits, SessionPolicy } from "../../proxy/server/session-options.ts";
 import { dialPlain } from "../../proxy/server/upstream-tls.ts";
-import { RawConnection } from "../conformance/support/raw-connection.ts";
+import { RawConnection } from "./raw-connection.ts";
 import { MockNode } from "./mock-node.ts";
 import type { Script } from "./mock-node.ts";
 import { resp } from "./resp.ts";

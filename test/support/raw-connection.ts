@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { encodeCommand } from "../../../proxy/resp/encoder.ts";
-import { ReplyScanner } from "../../../proxy/resp/reply-scanner.ts";
-import type { TestProxy } from "../../support/access-proxy.ts";
-import type { TestCertificate } from "../../support/certificate.ts";
-import { within } from "../../support/wait-for.ts";
+import { encodeCommand } from "../../proxy/resp/encoder.ts";
+import { ReplyScanner } from "../../proxy/resp/reply-scanner.ts";
+import type { TestProxy } from "./access-proxy.ts";
+import type { TestCertificate } from "./certificate.ts";
+import { within } from "./wait-for.ts";
 
 const replyLimitMs = 20_000;
 

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { decodeReply, ReplyError } from "../../../proxy/resp/reply-decoder.ts";
 import type { ReplyValue } from "../../../proxy/resp/reply-decoder.ts";
-import { RawConnection } from "../../conformance/support/raw-connection.ts";
+import { RawConnection } from "../../support/raw-connection.ts";
 import type { TestProxy } from "../../support/access-proxy.ts";
 
 /** What a load's client speaks through: commands in, replies in the same order. An error reply rejects. */
