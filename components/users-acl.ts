@@ -40,7 +40,7 @@ export const systemUserRules: Readonly<Record<SystemUserName, readonly ReasonedR
     { rule: "+cluster|set-config-epoch", why: "redis-cli --cluster create gives each node an epoch of its own" },
     { rule: "+cluster|meet", why: "nodes are introduced to each other, at creation and after the loss of a node" },
     { rule: "+cluster|replicate", why: "replicas are assigned, at creation and after the loss of a node" },
-    { rule: "+cluster|failover", why: "a replica takes over from a master that lost its data: Redis does not see to that by itself" },
+    { rule: "+cluster|failover", why: "a replica takes over before its master is restarted, and from one that lost its data: Redis does not see to that by itself" },
     { rule: "+cluster|forget", why: "the former id of a node that lost its data is removed" },
     { rule: "+cluster|reset", why: "an interrupted creation without data is started over" },
   ],
