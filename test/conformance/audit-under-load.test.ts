@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { createReadStream, writeFileSync } from "node:fs";
+import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
@@ -20,15 +20,11 @@ async function auditedGets(file: string): Promise<number> {
 
 test("commands that come faster than the audit can be written wait for it: none is refused, none is missing", async () => {
   const { proxy, cluster } = fixtures;
-  const at = (name: string): string => join(proxy.directory, name);
-  writeFileSync(at("test-ca.crt"), cluster.authorities.proxy.certPem);
-  writeFileSync(at("test-user.crt"), proxy.certificate.certPem);
-  writeFileSync(at("test-user.key"), proxy.certificate.keyPem, { mode: 0o600 });
-  const tls = ["--tls", "--cacert", at("test-ca.crt"), "--cert", at("test-user.crt"), "--key", at("test-user.key")];
+  const auditFile = join(proxy.directory, "audit.log");
   const load = ["-c", "50", "-P", "64", "-n", String(requests), "-r", "100000", "-t", "get", "--csv"];
   // It ends with exit code 1 at the first error reply.
-  await promisify(execFile)("redis-benchmark", ["-p", String(proxy.port), ...tls, "--user", "alice", "-a", cluster.passwords["alice"]!, ...load], { timeout: 120_000 });
+  await promisify(execFile)("redis-benchmark", [...proxy.redisCliArguments(), "-a", cluster.passwords["alice"]!, ...load], { timeout: 120_000 });
   const expected = Math.ceil(requests / 64) * 64;
-  await waitFor("every command is in the audit", 30_000, async () => (await auditedGets(at("audit.log"))) >= requests, 1000);
-  assert.ok((await auditedGets(at("audit.log"))) <= expected + 50 * 64);
+  await waitFor("every command is in the audit", 30_000, async () => (await auditedGets(auditFile)) >= requests, 1000);
+  assert.ok((await auditedGets(auditFile)) <= expected + 50 * 64);
 });

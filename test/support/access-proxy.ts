@@ -86,6 +86,28 @@ export class TestProxy {
     return { ca: this.target.authorities.proxy.certPem, cert: certificate.certPem, key: certificate.keyPem, servername: "localhost" };
   }
 
+  /** The same for a program that wants paths: files in the proxy's own directory, which go with it. */
+  tlsFiles(certificate: TestCertificate = this.certificate): { ca: string; cert: string; key: string } {
+    const directory = mkdtempSync(join(this.directory, "client-"));
+    const { ca, cert, key } = this.tls(certificate);
+    return Object.fromEntries(
+      Object.entries({ ca, cert, key }).map(([name, pem]) => {
+        const file = join(directory, `${name}.pem`);
+        writeFileSync(file, pem, { mode: 0o600 });
+        return [name, file];
+      }),
+    ) as { ca: string; cert: string; key: string };
+  }
+
+  /**
+   * The arguments with which redis-cli and redis-benchmark come to the proxy as `user`, with the certificate but without the
+   * password: that goes into REDISCLI_AUTH, or into -a where a program knows no other way.
+   */
+  redisCliArguments(user = "alice"): string[] {
+    const { ca, cert, key } = this.tlsFiles();
+    return ["-h", "127.0.0.1", "-p", String(this.port), "--user", user, "--tls", "--cacert", ca, "--cert", cert, "--key", key];
+  }
+
   /** An ioredis client that logs in as `user`. */
   client(user = "alice", options: RedisOptions = {}, certificate = this.certificate): Redis {
     const client = new Redis({
