@@ -116,7 +116,8 @@ function ownParameters(conf: RedisConf): Line[] {
   ];
 }
 
-const ownNames: ReadonlySet<string> = new Set(
+/** Names of the parameters that this toolkit decides itself: what a node is, not how it is tuned. */
+export const ownNames: ReadonlySet<string> = new Set(
   ownParameters({
     ...{ host: "", port: 0, dataDirectory: "", logFile: "", aclFile: "", certFile: "", keyFile: "", caFile: "" },
     ...{ masterUser: "", masterPassword: "" },
@@ -157,6 +158,21 @@ export function quoteArgument(property: string, text: string): string {
   if (text.includes("\0")) throw new InvalidValueError(property, "contains a NUL character");
   if (plainArgument.test(text)) return text;
   return `"${text.replace(/["\\\x00-\x1f\x7f]/g, escapeCharacter)}"`;
+}
+
+/**
+ * Reads a text of {@link renderRedisConf} back: each line's name and arguments. It is no reader of what people write by hand.
+ */
+export function parseRedisConf(text: string): (readonly [name: string, ...args: string[]])[] {
+  return text.split("\n").flatMap((line): (readonly [string, ...string[]])[] => {
+    const [name, ...args] = line.match(/"(?:[^"\\]|\\.)*"|[^ ]+/g) ?? [];
+    return name === undefined ? [] : [[name, ...args.map(unquoteArgument)]];
+  });
+}
+
+function unquoteArgument(argument: string): string {
+  if (!argument.startsWith('"')) return argument;
+  return argument.slice(1, -1).replace(/\\(?:x([0-9a-f]{2})|(.))/g, (_, code: string | undefined, character: string) => (code === undefined ? character : String.fromCharCode(Number.parseInt(code, 16))));
 }
 
 function escapeCharacter(character: string): string {

@@ -42,6 +42,11 @@ export const systemUserRules: Readonly<Record<SystemUserName, readonly ReasonedR
     { rule: "+cluster|replicate", why: "replicas are assigned, at creation and after the loss of a node" },
     { rule: "+cluster|failover", why: "a replica takes over before its master is restarted, and from one that lost its data: Redis does not see to that by itself" },
     { rule: "+cluster|forget", why: "the former id of a node that lost its data is removed" },
+    { rule: "+config|get", why: "drift: every parameter of a running node" },
+    { rule: "+config|set", why: "a parameter or certificate that was changed in a running node is put right without a restart" },
+    { rule: "+acl|list", why: "drift: the users of a running node, rule by rule" },
+    { rule: "+acl|setuser", why: "a user that was changed in a running node is put right; ACL LOAD would drop every client, replicas too" },
+    { rule: "+acl|deluser", why: "a user that nobody has declared is removed from a running node" },
     { rule: "+cluster|reset", why: "an interrupted creation without data is started over" },
   ],
   proxy: [

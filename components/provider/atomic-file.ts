@@ -11,6 +11,10 @@ export interface FileFacts {
   readonly mode: string;
   /** `uid:gid` */
   readonly owner: string;
+  /** When its content was last written, as far as tools do not set it back. */
+  readonly writtenAt: Date;
+  /** When content, mode, owner or name last changed. */
+  readonly touchedAt: Date;
 }
 
 /** A path where a file is to stand is taken by something else. */
@@ -75,7 +79,7 @@ export async function inspectFile(path: string): Promise<FileFacts | undefined> 
   if (!facts.isFile()) throw new NotAFileError(path, "neither file nor directory");
   const digest = await hashFile(path).catch(ignoreAbsent);
   if (digest === undefined) return undefined;
-  return { sha256: digest, mode: octal(facts.mode), owner: `${facts.uid}:${facts.gid}` };
+  return { sha256: digest, mode: octal(facts.mode), owner: `${facts.uid}:${facts.gid}`, writtenAt: facts.mtime, touchedAt: facts.ctime };
 }
 
 /** SHA-256 of a file's content in hex, read in pieces. */

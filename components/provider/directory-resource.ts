@@ -1,6 +1,7 @@
 import { chmod, lstat, mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import type { Finding } from "../drift.ts";
 import { ignoreAbsent, octal, writeFileAtomically } from "./atomic-file.ts";
 import { flag, list, mode, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
@@ -38,9 +39,9 @@ export const directoryResource: ResourceType<typeof fields> = {
   replaceOn: ["path"],
   outputs: [],
   secretOutputs: [],
-  expectations: [],
+  expectations: ["drift"],
   expectedFrom: [],
-  expect: () => ({}),
+  expect: () => ({ drift: [] }),
   preflight: async ({ known }, old) => (known.path === undefined || old?.path === known.path ? [] : refuseForeign(known.path, known.purge ?? false)),
   identify: (inputs) => inputs.path,
   async create(inputs) {
@@ -51,7 +52,9 @@ export const directoryResource: ResourceType<typeof fields> = {
   async read(inputs, state) {
     const facts = await lstat(inputs.path).catch(ignoreAbsent);
     if (facts?.isDirectory() !== true) return undefined;
-    return { mode: octal(facts.mode), purge: state["purge"], keep: state["keep"] };
+    const actual = octal(facts.mode);
+    const finding: Finding = { thing: `mode of ${basename(inputs.path)}/`, declared: inputs.mode, actual, since: facts.ctime.toISOString(), mend: "write" };
+    return { mode: actual, purge: state["purge"], keep: state["keep"], drift: actual === inputs.mode ? [] : [finding] };
   },
   update: apply,
   delete: remove,
@@ -63,7 +66,7 @@ async function apply(inputs: Inputs): Promise<Record<string, unknown>> {
     const owner = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
     await writeFileAtomically(join(inputs.path, markerName), "Made by redis-access. It is deleted, with all it holds, when its stack is destroyed.\n", "0600", owner);
   }
-  return { mode: inputs.mode, purge: inputs.purge, keep: inputs.keep };
+  return { mode: inputs.mode, purge: inputs.purge, keep: inputs.keep, drift: [] };
 }
 
 async function refuseForeign(directory: string, purge: boolean): Promise<readonly CheckFailure[]> {

@@ -29,7 +29,7 @@ export function onWire<F extends Fields>(type: ResourceType<F>): WireResource {
     diff: (state, news) => diff(type, decode(state).values, decode(news).values),
     async create(news, preview) {
       const inputs = decode(news);
-      if (preview) return { id: "", state: encode(foreseen(type, inputs), stateSecrets(type, inputs)) };
+      if (preview) return { id: "", state: encode(foreseen(type, inputs, {}), stateSecrets(type, inputs)) };
       const typed = parse(type, inputs.values);
       return { id: type.identify(typed), state: toState(type, inputs, await type.create(typed)) };
     },
@@ -40,8 +40,9 @@ export function onWire<F extends Fields>(type: ResourceType<F>): WireResource {
     },
     async update(state, news, preview) {
       const inputs = decode(news);
-      if (preview) return encode(foreseen(type, inputs), stateSecrets(type, inputs));
-      return toState(type, inputs, await type.update(parse(type, inputs.values), decode(state).values));
+      const old = decode(state).values;
+      if (preview) return encode(foreseen(type, inputs, old), stateSecrets(type, inputs));
+      return toState(type, inputs, await type.update(parse(type, inputs.values), old));
     },
     delete: (inputs, state) => type.delete(parse(type, decode(inputs).values), decode(state).values),
   };
@@ -105,8 +106,9 @@ function plain(value: unknown): unknown {
   return value === undefined ? null : (JSON.parse(JSON.stringify(value)) as unknown);
 }
 
-function foreseen<F extends Fields>(type: ResourceType<F>, { values }: Decoded): Values {
-  return { ...withoutLeftOut(type, values), ...Object.fromEntries(type.outputs.map((name) => [name, unknown])) };
+function foreseen<F extends Fields>(type: ResourceType<F>, { values }: Decoded, state: Values): Values {
+  const kept = type.keeps?.(values, state) ?? [];
+  return { ...withoutLeftOut(type, values), ...Object.fromEntries(type.outputs.map((name) => [name, kept.includes(name) ? state[name] : unknown])) };
 }
 
 function toState<F extends Fields>(type: ResourceType<F>, inputs: Decoded, actual: Values): Values {

@@ -1,7 +1,11 @@
 import { createHash } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
+import { basename } from "node:path";
 import { InvalidValueError } from "../invalid-value-error.ts";
-import { inspectFile, setFileAccess, writeFileAtomically } from "./atomic-file.ts";
+import type { Finding } from "../drift.ts";
+import { nameSecret } from "../drift.ts";
+import { inspectFile, NotAFileError, setFileAccess, writeFileAtomically } from "./atomic-file.ts";
+import type { FileFacts } from "./atomic-file.ts";
 import { mode, optional, owner, path, sha256, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import type { ResourceType } from "./resource-type.ts";
@@ -19,7 +23,11 @@ const fields = {
 
 type Inputs = Parsed<typeof fields>;
 
-/** A file with a declared content, mode and owner. Content that nobody has declared at its path is replaced. */
+/**
+ * A file with a declared content, mode and owner. Its hash is shown even where its content is secret: the secrets of this
+ * toolkit are 256 random bits, which a hash does not give away.
+ * Content that nobody has declared at its path is replaced.
+ */
 export const fileResource: ResourceType<typeof fields> = {
   fields,
   leftOut: ["content", "source", "sourceSha256"],
@@ -27,9 +35,9 @@ export const fileResource: ResourceType<typeof fields> = {
   replaceOn: ["path"],
   outputs: [],
   secretOutputs: [],
-  expectations: ["sha256"],
-  expectedFrom: ["content"],
-  expect: (inputs) => ({ sha256: expectedHash(inputs) }),
+  expectations: ["sha256", "drift"],
+  expectedFrom: [],
+  expect: (inputs) => ({ sha256: expectedHash(inputs), drift: [] }),
   preflight({ known, unknown }) {
     const given = (name: "content" | "source" | "sourceSha256"): boolean => known[name] !== undefined || unknown.has(name);
     if (given("content") === given("source")) return Promise.resolve([{ property: "content", reason: "expected exactly one of content and source" }]);
@@ -39,8 +47,9 @@ export const fileResource: ResourceType<typeof fields> = {
   identify: (inputs) => inputs.path,
   create: write,
   async read(inputs) {
-    const facts = await inspectFile(inputs.path);
-    return facts === undefined ? undefined : { ...facts };
+    const facts = await inspectFile(inputs.path).catch(obstacleIn);
+    if (typeof facts === "string") return { drift: [{ thing: basename(inputs.path), declared: "a file", actual: facts, mend: "refuse" }] };
+    return facts === undefined ? undefined : { sha256: facts.sha256, mode: facts.mode, owner: facts.owner, drift: compareFile(inputs, facts) };
   },
   async update(inputs) {
     const facts = await inspectFile(inputs.path);
@@ -53,6 +62,22 @@ export const fileResource: ResourceType<typeof fields> = {
   },
 };
 
+function obstacleIn(error: unknown): string {
+  if (error instanceof NotAFileError) return error.message;
+  throw error;
+}
+
+function compareFile(inputs: Inputs, facts: FileFacts): Finding[] {
+  const name = basename(inputs.path);
+  const findings: Finding[] = [];
+  const declared = expectedHash(inputs);
+  if (facts.sha256 !== declared) findings.push({ thing: `content of ${name}`, declared: nameSecret(declared), actual: nameSecret(facts.sha256), since: facts.writtenAt.toISOString(), mend: "write" });
+  for (const fact of ["mode", "owner"] as const) {
+    if (facts[fact] !== inputs[fact]) findings.push({ thing: `${fact} of ${name}`, declared: inputs[fact], actual: facts[fact], since: facts.touchedAt.toISOString(), mend: "write" });
+  }
+  return findings;
+}
+
 async function write(inputs: Inputs): Promise<Record<string, unknown>> {
   // Refuses what is no file before a rename would fail with less to say.
   await inspectFile(inputs.path);
@@ -61,7 +86,7 @@ async function write(inputs: Inputs): Promise<Record<string, unknown>> {
 }
 
 function outcome(inputs: Inputs): Record<string, unknown> {
-  return { sha256: expectedHash(inputs), mode: inputs.mode, owner: inputs.owner };
+  return { sha256: expectedHash(inputs), mode: inputs.mode, owner: inputs.owner, drift: [] };
 }
 
 async function loadContent({ content, source, sourceSha256 }: Inputs): Promise<Uint8Array | string> {

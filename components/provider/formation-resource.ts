@@ -6,7 +6,7 @@ import { checkClusterDeclaration, nodeName } from "../cluster-plan.ts";
 import { planFormation } from "../formation-plan.ts";
 import type { NodeView } from "../formation-plan.ts";
 import { InvalidValueError } from "../invalid-value-error.ts";
-import { integer, list, object, path, text, withDefault } from "../fields.ts";
+import { integer, list, object, optional, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import { formCluster, observeAll } from "./formation.ts";
 import type { FormationPorts } from "./formation.ts";
@@ -28,6 +28,7 @@ const fields = {
   caFile: path,
   certFile: path,
   keyFile: path,
+  pem: optional(object({ ca: text, cert: text, key: text })),
   user: text,
   password: text,
   redisCli: withDefault(path, "/usr/bin/redis-cli"),
@@ -41,7 +42,7 @@ type Inputs = Parsed<typeof fields>;
 /** Nodes joined to one cluster as declared. Removing it does nothing: the cluster goes with its nodes. */
 export const formationResource: ResourceType<typeof fields> = {
   fields,
-  leftOut: ["password"],
+  leftOut: ["password", "pem"],
   notCompared: ["caFile", "certFile", "keyFile", "user", "redisCli", "recordFile", "limitSeconds"],
   replaceOn: [],
   outputs: ["nodeIds"],

@@ -1,6 +1,9 @@
+import type { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { Redis } from "ioredis";
+import type { RedisOptions } from "ioredis";
 import { parseInfo } from "../cluster-nodes.ts";
 
 /** How to reach and log in to one Redis node: mutual TLS, then a Redis user. */
@@ -11,6 +14,8 @@ export interface NodeAccess {
   readonly caFile: string;
   readonly certFile: string;
   readonly keyFile: string;
+  /** What these files must hold, where it is known: the files themselves may be damaged. */
+  readonly pem?: { readonly ca: string; readonly cert: string; readonly key: string } | undefined;
   readonly user: string;
   readonly password: string;
 }
@@ -22,8 +27,8 @@ export type NodeCall = (command: string, ...args: string[]) => Promise<unknown>;
 export class NodeUnreachableError extends Error {
   readonly code = "NODE_UNREACHABLE";
 
-  constructor(host: string, port: number, problem: string, options?: ErrorOptions) {
-    super(`${host}:${port}: ${problem}`, options);
+  constructor(name: string, problem: string, options?: ErrorOptions) {
+    super(`${name}: ${problem}`, options);
     this.name = "NodeUnreachableError";
   }
 }
@@ -35,14 +40,26 @@ const answerLimitMs = 5000;
  * Connects to a node, uses the connection, and closes it.
  * @throws {NodeUnreachableError} no connection, no handshake, no login. Errors of single commands come as Redis sent them.
  */
-export async function withNode<T>(access: NodeAccess, use: (call: NodeCall) => Promise<T>): Promise<T> {
-  const [ca, cert, key] = await Promise.all([access.caFile, access.certFile, access.keyFile].map((file) => readFile(file)));
+export async function withNode<T>(access: NodeAccess, use: (call: NodeCall, served: () => X509Certificate) => Promise<T>): Promise<T> {
+  const { host, port, user: username, password } = access;
+  const identity = access.pem ?? (await readIdentity(access));
+  const options = { host, port, username, password, tls: { ...identity, ...(isIP(host) === 0 ? { servername: host } : {}) } };
+  return withConnection(`${host}:${port}`, options, (call, client) => use(call, () => (client.stream as TLSSocket).getPeerX509Certificate()!));
+}
+
+async function readIdentity({ caFile, certFile, keyFile }: NodeAccess): Promise<{ ca: Buffer; cert: Buffer; key: Buffer }> {
+  const [ca, cert, key] = await Promise.all([readFile(caFile), readFile(certFile), readFile(keyFile)]);
+  return { ca, cert, key };
+}
+
+/**
+ * Connects to any Redis server, uses the connection, and closes it.
+ * @param name of the server, for the error
+ * @throws {NodeUnreachableError} as `withNode`
+ */
+export async function withConnection<T>(name: string, options: RedisOptions, use: (call: NodeCall, client: Redis) => Promise<T>): Promise<T> {
   const client = new Redis({
-    host: access.host,
-    port: access.port,
-    username: access.user,
-    password: access.password,
-    tls: { ca, cert, key, ...(isIP(access.host) === 0 ? { servername: access.host } : {}) },
+    ...options,
     lazyConnect: true,
     // One try: whoever calls decides about the next.
     retryStrategy: () => null,
@@ -58,16 +75,16 @@ export async function withNode<T>(access: NodeAccess, use: (call: NodeCall) => P
   client.on("error", (error: Error) => (cause = error));
   try {
     await client.connect().catch((error: unknown) => {
-      throw unreachable(access, cause ?? error);
+      throw unreachable(name, cause ?? error);
     });
-    return await use(async (command, ...args) => client.call(command, ...args));
+    return await use(async (command, ...args) => client.call(command, ...args), client);
   } finally {
     client.disconnect();
   }
 }
 
-function unreachable({ host, port }: NodeAccess, cause: unknown): NodeUnreachableError {
-  return new NodeUnreachableError(host, port, cause instanceof Error ? cause.message : String(cause), { cause });
+function unreachable(name: string, cause: unknown): NodeUnreachableError {
+  return new NodeUnreachableError(name, cause instanceof Error ? cause.message : String(cause), { cause });
 }
 
 /** How one node is doing, as far as a restart of its neighbour depends on it. */

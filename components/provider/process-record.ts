@@ -70,6 +70,13 @@ export async function recordOf(pid: number): Promise<ProcessRecord | undefined> 
   return startTime === undefined ? undefined : { pid, startTime, bootId: await currentBoot(), fingerprint: "" };
 }
 
+/** When a process was started; undefined where the system does not tell. */
+export async function startOf({ startTime }: ProcessRecord): Promise<Date | undefined> {
+  // proc(5): /proc/stat has the boot's time in seconds; ticks of user space are hundredths (USER_HZ), whatever the kernel's are.
+  const boot = /^btime (\d+)$/m.exec(await readFile("/proc/stat", "utf8").catch(() => ""))?.[1];
+  return boot === undefined ? undefined : new Date(Number(boot) * 1000 + Number(startTime) * 10);
+}
+
 /** Forgets a process. */
 export async function removeRecord(recordFile: string): Promise<void> {
   await rm(recordFile, { force: true });

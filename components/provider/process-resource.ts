@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { access, realpath } from "node:fs/promises";
+import { basename } from "node:path";
+import type { Finding } from "../drift.ts";
 import { integer, list, map, object, optional, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import { launch, stop } from "./launch.ts";
@@ -8,14 +10,20 @@ import type { Launched, LaunchSpec } from "./launch.ts";
 import { logLength, tailLog } from "./log-tail.ts";
 import { poll } from "./poll.ts";
 import { findPortObstacle } from "./ports.ts";
-import { directoryOf, executableOf, findRecorded, recordOf, removeRecord } from "./process-record.ts";
+import { adjustNode, bundleRevisionOf, compareNode } from "./live-node.ts";
+import type { NodeDeclaration } from "./live-node.ts";
+import type { NodeAccess } from "./node-client.ts";
+import { directoryOf, executableOf, findRecorded, isRunning, recordOf, removeRecord, startOf } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
-import { probeReady, probeSettled } from "./readiness.ts";
+import { loadingComplaint, probeReady, probeSettled } from "./readiness.ts";
 import { awaitSuccessor, handOver, hasClusterState, SuccessionError } from "./succession.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
+import type { Values } from "./wire.ts";
 
 const port = integer(1, 65_535);
 const lostStopLimitMs = 1000;
+/** How long a running program may complain of anything but loading before it is started anew. */
+const complaintLimitMs = 5000;
 
 const fields = {
   program: path,
@@ -29,7 +37,9 @@ const fields = {
   listens: withDefault(list(object({ host: text, port })), []),
   readyTcp: optional(text),
   readyHttp: optional(text),
-  readyRedis: optional(object({ host: text, port, caFile: path, certFile: path, keyFile: path, user: text, password: text })),
+  readyRedis: optional(object({ host: text, port, caFile: path, certFile: path, keyFile: path, pem: optional(object({ ca: text, cert: text, key: text })), user: text, password: text })),
+  /** What the node of `readyRedis` must show while it runs. */
+  nodeDeclaration: optional(object({ conf: text, acl: text, certificate: text })),
   /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
   clusterPeers: withDefault(list(object({ host: text, port })), []),
   readyLimitSeconds: withDefault(integer(1, 600), 30),
@@ -53,24 +63,34 @@ export class NotReadyError extends Error {
 /** A program that runs until the stack says otherwise. */
 export const processResource: ResourceType<typeof fields> = {
   fields,
-  leftOut: [],
+  leftOut: ["nodeDeclaration"],
   // Told to a running program they change nothing about it; the next start uses them.
   notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "readyLimitSeconds", "stopLimitSeconds"],
   replaceOn: ["recordFile"],
-  outputs: ["pid"],
+  outputs: ["pid", "bundleRevision"],
+  // What a node is told while it runs leaves its process alone; so whoever depends on the process is left alone too.
+  keeps: (inputs, state) => (state["state"] === "running" && state["fingerprint"] === inputs["fingerprint"] && isToldLive(state["drift"]) ? ["pid"] : []),
   secretOutputs: [],
-  expectations: ["state", "fingerprint"],
+  expectations: ["state", "fingerprint", "drift"],
   expectedFrom: ["environment"],
-  expect: (inputs) => ({ state: "running", fingerprint: fingerprintOf(inputs) }),
+  expect: (inputs) => ({ state: "running", fingerprint: fingerprintOf(inputs), drift: [] }),
   preflight,
   identify: (inputs) => inputs.recordFile,
-  create: (inputs) => bringUp(inputs),
+  create: (inputs) => bringUp(inputs, undefined),
   async read(inputs, state) {
     const record = await findOwn(inputs);
-    // That it stopped is what counts; what it was does not change by that.
-    return { state: await describeState(inputs, record), fingerprint: record === undefined || record.fingerprint === "" ? state["fingerprint"] : record.fingerprint, pid: record?.pid ?? 0 };
+    const found = await describeState(inputs, record);
+    const readRevision = revisionIn(state);
+    return {
+      state: found,
+      // That it stopped is what counts; what it was does not change by that.
+      fingerprint: record === undefined || record.fingerprint === "" ? state["fingerprint"] : record.fingerprint,
+      pid: record?.pid ?? 0,
+      bundleRevision: readRevision,
+      drift: found === "running" && record !== undefined ? await findInside(inputs, record, readRevision) : [await describeFinding(inputs, found, record)],
+    };
   },
-  update: (inputs) => bringUp(inputs),
+  update: (inputs, state) => bringUp(inputs, revisionIn(state)),
   async delete(inputs) {
     const record = await findOwn(inputs);
     if (record !== undefined) await stop(record, await stopLimit(inputs, record));
@@ -146,20 +166,49 @@ async function describeState(inputs: Inputs, record: ProcessRecord | undefined):
   return actual === undefined || actual === declared ? "running" : `running ${actual}`;
 }
 
-/** Leaves a program alone that runs as declared; starts it, or starts it anew, otherwise. */
-async function bringUp(inputs: Inputs): Promise<Record<string, unknown>> {
+function isToldLive(drift: unknown): boolean {
+  return Array.isArray(drift) && drift.every((finding: Partial<Finding>) => finding.mend === "live");
+}
+
+function revisionIn(state: Values): string | undefined {
+  const revision = state["bundleRevision"];
+  return typeof revision === "string" ? revision : undefined;
+}
+
+async function describeFinding(inputs: Inputs, found: string, record: ProcessRecord | undefined): Promise<Finding> {
+  const since = record === undefined ? undefined : await startOf(record);
+  return { thing: basename(inputs.program), declared: "running", actual: found, ...(since !== undefined && { since: since.toISOString() }), mend: record === undefined ? "start" : "restart" };
+}
+
+async function findInside(inputs: Inputs, { pid }: ProcessRecord, readRevision: string | undefined): Promise<readonly Finding[]> {
+  const node = nodeOf(inputs);
+  return node === undefined ? [] : (await compareNode(node.access, pid, node.declared, readRevision)).findings;
+}
+
+function nodeOf({ program, readyRedis, nodeDeclaration }: Inputs): { readonly access: NodeAccess; readonly declared: NodeDeclaration } | undefined {
+  return readyRedis === undefined || nodeDeclaration === undefined ? undefined : { access: readyRedis, declared: { program, ...nodeDeclaration } };
+}
+
+/**
+ * Leaves a program alone that runs as declared, and tells a node what it can be told while it runs; starts it, or starts it
+ * anew, otherwise.
+ */
+async function bringUp(inputs: Inputs, readRevision: string | undefined): Promise<Record<string, unknown>> {
   const fingerprint = fingerprintOf(inputs);
   const running = await findOwn(inputs);
   const asDeclared = running?.fingerprint === fingerprint && (await describeState(inputs, running)) === "running";
-  if (running !== undefined && asDeclared && (await becomesReady(inputs)) === undefined) {
-    return { state: "running", fingerprint, pid: running.pid };
+  const node = nodeOf(inputs);
+  if (running !== undefined && asDeclared && (await staysReady(inputs)) === undefined) {
+    const bundleRevision = node === undefined ? "" : await adjustNode(node.access, running.pid, node.declared, readRevision);
+    if (bundleRevision !== undefined) return { state: "running", fingerprint, pid: running.pid, bundleRevision, drift: [] };
   }
   // Where the whole was not well before, one node's restart cannot be asked to heal it; nor that of a node without its data.
   const mustSettle = running !== undefined && !(await hasLostDirectory(inputs, running)) && (await probeSettled(probeOf(inputs))) === undefined;
   await arrangeSuccession(inputs, running);
   if (running !== undefined) await stop(running, await stopLimit(inputs, running));
+  const bundleRevision = node === undefined ? "" : await bundleRevisionOf(node.declared);
   const { pid } = await start(inputs, fingerprint, mustSettle);
-  return { state: "running", fingerprint, pid };
+  return { state: "running", fingerprint, pid, bundleRevision, drift: [] };
 }
 
 /** @throws {SuccessionError} where going on would lose data that no other node has */
@@ -168,7 +217,7 @@ async function arrangeSuccession(inputs: Inputs, running: ProcessRecord | undefi
   if (node === undefined || peers.length === 0) return;
   const succession = { node, peers, limitMs: inputs.readyLimitSeconds * 1000 };
   const hasData = await hasClusterState(directory);
-  const problem = running === undefined ? await awaitSuccessor(succession) : await handOver(succession);
+  const problem = running === undefined ? await awaitSuccessor(succession) : await handOver(succession, () => isRunning(running));
   if (problem === undefined || hasData) return;
   throw new SuccessionError(node, `its data directory ${directory} was lost, and ${problem}. Bring a replica of it back, or restore the directory`);
 }
@@ -199,11 +248,25 @@ async function becomesReady(inputs: Inputs, launched?: Launched): Promise<string
   return waitFor(inputs, () => probeReady(probeOf(inputs)), launched);
 }
 
+/**
+ * Whether a program that runs already is ready. One that says it is loading is waited for as long as one that was started just
+ * now; any other complaint is believed when it lasts.
+ */
+async function staysReady(inputs: Inputs): Promise<string | undefined> {
+  const end = performance.now() + complaintLimitMs;
+  return waitFor(inputs, async () => {
+    const complaint = await probeReady(probeOf(inputs));
+    return complaint !== undefined && complaint !== loadingComplaint && performance.now() >= end ? { final: complaint } : complaint;
+  });
+}
+
 /** Waits until a probe has nothing to complain about; its last complaint otherwise, at once if the program has ended. */
-async function waitFor(inputs: Inputs, look: () => Promise<string | undefined>, launched?: Launched): Promise<string | undefined> {
+async function waitFor(inputs: Inputs, look: () => Promise<string | { readonly final: string } | undefined>, launched?: Launched): Promise<string | undefined> {
   let complaint: string | undefined;
   const outcome = await poll(inputs.readyLimitSeconds * 1000, async () => {
-    complaint = await look();
+    const seen = await look();
+    if (typeof seen === "object") return { end: seen.final };
+    complaint = seen;
     const end = launched?.ended();
     // Asked after the probe: another program may answer at its address while ours has failed to get it.
     if (end !== undefined) return { end };

@@ -16,6 +16,8 @@ export interface Probe {
 export type ProbeResult = string | undefined;
 
 const probeLimitMs = 3000;
+/** What a probe says of a Redis node that reads its data from disk: it will be ready, and how soon depends on its size. */
+export const loadingComplaint = "it is still loading its data";
 
 /** Looks once whether the program is ready. */
 export async function probeReady(probe: Probe): Promise<ProbeResult> {
@@ -36,7 +38,7 @@ async function probeRedis(access: NodeAccess, wanted: "answering" | "settled"): 
   try {
     const health = await askHealth(access);
     if (health[wanted]) return undefined;
-    return wanted === "answering" ? "it is still loading its data" : "its cluster is not ok, or its link to the master is down";
+    return wanted === "answering" ? loadingComplaint : "its cluster is not ok, or its link to the master is down";
   } catch (error) {
     return describe(error);
   }

@@ -32,6 +32,8 @@ export interface ResourceType<F extends Fields> {
   readonly replaceOn: readonly (keyof F & string)[];
   /** Outputs that are known only once it is made. */
   readonly outputs: readonly string[];
+  /** Which of the outputs an update from this state to these inputs leaves as they are; without it, none. */
+  keeps?(inputs: Values, state: Values): readonly string[];
   /** Outputs that are secret whatever the inputs are. */
   readonly secretOutputs: readonly string[];
   /**

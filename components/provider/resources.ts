@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Finding } from "../drift.ts";
 
 /** Where a node's mutual TLS login is found: files on this machine, and a Redis user. */
 export interface NodeLogin {
@@ -6,6 +7,8 @@ export interface NodeLogin {
   readonly caFile: pulumi.Input<string>;
   readonly certFile: pulumi.Input<string>;
   readonly keyFile: pulumi.Input<string>;
+  /** What these files must hold: what is asked of a node does not depend on files that may be damaged. */
+  readonly pem?: pulumi.Input<{ ca: pulumi.Input<string>; cert: pulumi.Input<string>; key: pulumi.Input<string> }>;
   readonly user: pulumi.Input<string>;
   readonly password: pulumi.Input<string>;
 }
@@ -76,6 +79,8 @@ export interface ProcessArgs {
   readonly readyHttp?: pulumi.Input<string>;
   /** Ready when this Redis node answers; after a restart also its cluster must be well again. */
   readonly readyRedis?: pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> } & NodeLogin>;
+  /** What the node of `readyRedis` must show while it runs: texts of redis.conf and users.acl, PEM of its certificate. */
+  readonly nodeDeclaration?: pulumi.Input<{ conf: pulumi.Input<string>; acl: pulumi.Input<string>; certificate: pulumi.Input<string> }>;
   /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
   readonly clusterPeers?: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
   /** Default 30. */
@@ -91,9 +96,11 @@ export class Process extends pulumi.CustomResource {
   declare readonly pid: pulumi.Output<number>;
   /** `running`, or what else was found. */
   declare readonly state: pulumi.Output<string>;
+  /** How it differs from its declaration. */
+  declare readonly drift: pulumi.Output<Finding[]>;
 
   constructor(name: string, args: ProcessArgs, opts?: pulumi.CustomResourceOptions) {
-    super("redisaccess:index:Process", name, { ...args, pid: undefined, state: undefined }, opts);
+    super("redisaccess:index:Process", name, { ...args, pid: undefined, state: undefined, drift: undefined }, opts);
   }
 }
 

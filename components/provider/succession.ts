@@ -37,9 +37,10 @@ const failoverLimitMs = 5000;
 
 /**
  * Before a running node is stopped: if it owns slots, a replica that is in sync takes them over, without a lost write.
+ * @param stillRuns whether the node's process is there; one that lets nobody in can still hand over
  * @returns why it still owns them; undefined if it owns none
  */
-export async function handOver(succession: Succession): Promise<string | undefined> {
+export async function handOver(succession: Succession, stillRuns: () => Promise<boolean>): Promise<string | undefined> {
   const { node, peers, limitMs } = succession;
   let problem: string | undefined;
   let askAgainAt = 0;
@@ -47,9 +48,10 @@ export async function handOver(succession: Succession): Promise<string | undefin
     limitMs,
     async () => {
       const [own, views] = await Promise.all([look(node, node).catch(() => undefined), lookAtAll(node, peers)]);
-      if (own === undefined) return "silent";
-      if (ownMember(own).slots === 0) return "free";
-      const successor = views.find((view) => view.inSync && ownMember(view).masterId === own.id);
+      if (own === undefined && !(await stillRuns())) return "silent";
+      const self = own === undefined ? memberAt(node, views) : ownMember(own);
+      if (self === undefined || self.slots === 0) return "free";
+      const successor = views.find((view) => view.inSync && ownMember(view).masterId === self.id);
       problem = successor === undefined ? "no replica of it is in sync" : `${nodeName(successor.node)} does not take over`;
       if (successor === undefined) return "alone";
       if (performance.now() >= askAgainAt) {
@@ -106,6 +108,12 @@ export function describeStanding(node: NodeAddress, peers: readonly NodeView[]):
   // Redis Cluster specification, "Replica election and promotion": by the votes of most masters.
   if (living.length * 2 <= owners.length) return { problem: "it owns slots, and too few masters are there to choose a successor", final: true };
   return { problem: `it owns slots, and none of its replicas has taken over: ${replicas.map((view) => nodeName(view.node)).join(", ")}`, final: false };
+}
+
+/** A node as its peers hold it; as an owner of slots, if any of them does. */
+function memberAt(node: NodeAddress, views: readonly NodeView[]): MemberView | undefined {
+  const held = views.flatMap(({ members }) => members.filter(({ address }) => address === nodeName(node)));
+  return held.find(({ slots }) => slots > 0) ?? held[0];
 }
 
 function ownMember(view: NodeView): MemberView {

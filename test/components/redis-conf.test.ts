@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { InvalidValueError } from "../../components/invalid-value-error.ts";
-import { quoteArgument, renderRedisConf } from "../../components/redis-conf.ts";
+import { parseRedisConf, quoteArgument, renderRedisConf } from "../../components/redis-conf.ts";
 import type { RedisConf } from "../../components/redis-conf.ts";
 import { assertGolden } from "./support/golden.ts";
 
@@ -63,3 +63,14 @@ function splitArguments(line: string): string[] {
     );
   });
 }
+
+test("a rendered redis.conf is read back as it was declared, whatever the values hold", () => {
+  const value = fc.string({ unit: "grapheme-ascii" });
+  fc.assert(
+    fc.property(fc.array(fc.oneof(value, fc.integer()), { minLength: 1, maxLength: 4 }), (values) => {
+      const lines = parseRedisConf(renderRedisConf({ ...conf, parameters: { "notify-keyspace-events": values } }));
+      assert.deepEqual(lines.at(-1), ["notify-keyspace-events", ...values.map(String)]);
+      assert.deepEqual(lines.find(([name]) => name === "tls-protocols"), ["tls-protocols", "TLSv1.2 TLSv1.3"]);
+    }),
+  );
+});

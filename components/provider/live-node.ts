@@ -1,0 +1,170 @@
+import type { X509Certificate } from "node:crypto";
+import { X509Certificate as Certificate } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { connect } from "node:tls";
+import { compareUsers } from "../acl-difference.ts";
+import type { Finding } from "../drift.ts";
+import { compareParameters, describeParameter } from "../parameter-difference.ts";
+import { ownNames, parseRedisConf } from "../redis-conf.ts";
+import { compareCertificate } from "../served-certificate.ts";
+import { ignoreAbsent } from "./atomic-file.ts";
+import { withNode } from "./node-client.ts";
+import type { NodeAccess } from "./node-client.ts";
+import { poll } from "./poll.ts";
+import { pairs, readReference } from "./reference-server.ts";
+
+/** What a running node must show. */
+export interface NodeDeclaration {
+  /** Absolute path of redis-server, for the form in which it writes things. */
+  readonly program: string;
+  /** Text of redis.conf. */
+  readonly conf: string;
+  /** Text of users.acl. */
+  readonly acl: string;
+  /** PEM of the certificate that it serves. */
+  readonly certificate: string;
+}
+
+/** How a running node differs from its declaration. */
+export interface NodeDifference {
+  readonly findings: readonly Finding[];
+  /** What would put right all findings that a running node can be told, in this order. */
+  readonly commands: readonly (readonly [string, ...string[]])[];
+  /** Revision of the trust bundle's file, as it is now; empty where there is none. */
+  readonly bundleRevision: string;
+}
+
+/** A node that has just been started listens within this time; a node that is loading its data listens, and answers. */
+const listenLimitMs = 3000;
+const handshakeLimitMs = 3000;
+
+/**
+ * Looks at a running node: all its parameters, its users rule by rule, the certificate that it serves, and whether the trust
+ * bundle's file is still the one that it has read.
+ *
+ * What a node holds in memory of its bundle cannot be asked. It reads the file when it starts and when it is told to; so its
+ * bundle is known as long as nobody has touched the file since (ctime, which no tool sets back).
+ * @param readRevision of the bundle's file when this toolkit last had the node read it; undefined if that is not known
+ */
+export async function compareNode(access: NodeAccess, pid: number, declared: NodeDeclaration, readRevision: string | undefined): Promise<NodeDifference> {
+  const own = ownParameters(declared.conf);
+  const bundleFile = own.get("tls-ca-cert-file") ?? "";
+  const [reference, bundleRevision] = await Promise.all([readReference(declared.program, declared.conf, declared.acl), revisionOf(bundleFile)]);
+  const reload = ["CONFIG", "SET", "tls-ca-cert-file", bundleFile] as const;
+  try {
+    return await whenListening(() =>
+      withNode(access, async (call, served) => {
+        const [parameters, users] = await Promise.all([call("CONFIG", "GET", "*"), call("ACL", "LIST")]);
+        const parameterDifferences = compareParameters(reference, own, await withoutLimited(pairs(parameters), pid));
+        const userDifference = compareUsers(reference.users, users as string[]);
+        const certificate = compareCertificate(new Certificate(declared.certificate), served(), new Date());
+        const bundle = describeBundle(bundleFile, readRevision, bundleRevision);
+        return {
+          findings: [...parameterDifferences.map(describeParameter), ...userDifference.findings, ...certificate, ...bundle],
+          commands: [
+            ...parameterDifferences.filter(({ fixed }) => !fixed).map(({ name, declared: value }) => ["CONFIG", "SET", name, value] as const),
+            ...userDifference.commands,
+            // Reads certificate, key and bundle anew, though the paths are the same; connections that are open stay so.
+            ...(certificate.length + bundle.length > 0 ? [reload] : []),
+          ],
+          bundleRevision,
+        };
+      }),
+    );
+  } catch (error) {
+    return { findings: await describeRefusal(access, declared, error), commands: [], bundleRevision };
+  }
+}
+
+/**
+ * Tells a running node all that it can be told while it runs, and looks again.
+ * @returns revision of the bundle that it has read; undefined if only a restart makes it as declared
+ */
+export async function adjustNode(access: NodeAccess, pid: number, declared: NodeDeclaration, readRevision: string | undefined): Promise<string | undefined> {
+  const before = await compareNode(access, pid, declared, readRevision);
+  if (before.findings.length === 0) return before.bundleRevision;
+  if (before.findings.some(({ mend }) => mend === "restart")) return undefined;
+  const told = await withNode(access, async (call) => {
+    for (const [command, ...args] of before.commands) await call(command, ...args);
+    return true;
+  }).catch(() => false);
+  if (!told) return undefined;
+  const after = await compareNode(access, pid, declared, before.bundleRevision);
+  return after.findings.length === 0 ? after.bundleRevision : undefined;
+}
+
+/** Revision of the bundle's file as it is now: a node that is started next reads that one. */
+export function bundleRevisionOf({ conf }: NodeDeclaration): Promise<string> {
+  return revisionOf(ownParameters(conf).get("tls-ca-cert-file") ?? "");
+}
+
+/** Revision of a file's content and access, as the kernel keeps it; empty where there is no file. */
+async function revisionOf(file: string): Promise<string> {
+  const facts = await stat(file, { bigint: true }).catch(ignoreAbsent);
+  return facts === undefined ? "" : String(facts.ctimeNs);
+}
+
+function ownParameters(conf: string): ReadonlyMap<string, string> {
+  const lines = parseRedisConf(conf).filter(([name]) => ownNames.has(name));
+  return new Map(lines.map(([name, ...args]) => [name, args.join(" ")]));
+}
+
+/** Redis lowers `maxclients` by itself where the process may not open so many files; then 32 are its own (redis src/server.c). */
+async function withoutLimited(live: Map<string, string>, pid: number): Promise<ReadonlyMap<string, string>> {
+  const limits = await readFile(`/proc/${pid}/limits`, "utf8").catch(() => "");
+  const openFiles = Number(/^Max open files +(\d+)/m.exec(limits)?.[1]);
+  if (Number(live.get("maxclients")) === openFiles - 32) live.delete("maxclients");
+  return live;
+}
+
+function describeBundle(file: string, readRevision: string | undefined, revision: string): Finding[] {
+  if (revision === readRevision) return [];
+  const declared = `${file} as the node was last known to read it`;
+  if (revision === "") return [{ thing: "trust bundle in use", declared, actual: "the file is gone, and what the node has read is not known", mend: "live" }];
+  const since = new Date(Number(BigInt(revision) / 1_000_000n)).toISOString();
+  return [{ thing: "trust bundle in use", declared, actual: "the file was touched since, and the node may have read it", since, mend: "live" }];
+}
+
+/** Why a node that runs lets nobody look. */
+async function describeRefusal({ host, port, user }: NodeAccess, declared: NodeDeclaration, error: unknown): Promise<Finding[]> {
+  const message = error instanceof Error ? error.message : String(error);
+  const served = await handshake(host, port);
+  const certificate = served === undefined ? [] : compareCertificate(new Certificate(declared.certificate), served, new Date());
+  if (certificate.length > 0) return certificate.map((finding) => ({ ...finding, mend: "restart" }));
+  return [{ thing: `login of ${user}`, declared: "let in", actual: message, mend: "restart" }];
+}
+
+/** The certificate that is served at an address, whoever signed it; undefined where there is no TLS. */
+function handshake(host: string, port: number): Promise<X509Certificate | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, rejectUnauthorized: false, timeout: handshakeLimitMs });
+    const end = (certificate: X509Certificate | undefined): void => {
+      resolve(certificate);
+      socket.destroy();
+    };
+    socket.once("secureConnect", () => {
+      end(socket.getPeerX509Certificate());
+    });
+    socket.once("timeout", () => {
+      end(undefined);
+    });
+    socket.once("error", () => {
+      end(undefined);
+    });
+  });
+}
+
+async function whenListening<T>(look: () => Promise<T>): Promise<T> {
+  let refused: unknown;
+  const outcome = await poll(listenLimitMs, async () => {
+    try {
+      return { value: await look() };
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.includes("ECONNREFUSED")) throw error;
+      refused = error;
+      return undefined;
+    }
+  });
+  if (outcome === undefined) throw refused;
+  return outcome.value;
+}
