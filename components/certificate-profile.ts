@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
+import { DeclarationError } from "./declaration-error.ts";
 
 /** The five authorities of the split CA. */
 export type AuthorityKind = "redis" | "db" | "db_client" | "user" | "proxy";
@@ -49,10 +50,8 @@ const extendedUseOid: Readonly<Record<ExtendedUse, string>> = {
 };
 
 /** A certificate that was made but is not what its kind must be; it is never handed on. */
-export class CertificateProfileError extends Error {
-  readonly code = "CERTIFICATE_PROFILE";
-  /** Has Pulumi show the message alone (the mark of its RunError): what a user has declared needs no stack trace. */
-  readonly __pulumiRunError = true;
+export class CertificateProfileError extends DeclarationError {
+  override readonly code = "CERTIFICATE_PROFILE";
 
   constructor(subject: string, problem: string) {
     super(`certificate ${JSON.stringify(subject)}: ${problem}`);

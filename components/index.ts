@@ -12,6 +12,8 @@ export type { Host, HostProcess } from "./host.ts";
 export { InvalidValueError } from "./invalid-value-error.ts";
 export { LeafCertificate } from "./leaf-certificate.ts";
 export type { LeafCertificateArgs } from "./leaf-certificate.ts";
+export { checkLocalMachine, UnsuitableMachineError } from "./local-machine.ts";
+export type { MachineNeeds } from "./local-machine.ts";
 export { NodeCertificate } from "./node-certificate.ts";
 export type { NodeCertificateArgs } from "./node-certificate.ts";
 export { RedisCluster } from "./redis-cluster.ts";

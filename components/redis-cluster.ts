@@ -7,7 +7,7 @@ import type { Host } from "./host.ts";
 import { ClusterFormation, Password } from "./provider/resources.ts";
 import { defaultRedisServer, RedisNode } from "./redis-node.ts";
 import type { RedisNodeArgs, RedisNodeSettings } from "./redis-node.ts";
-import { readRedisVersion } from "./redis-version.ts";
+import { examineRedisServer } from "./redis-server.ts";
 import { TrustBundle } from "./trust-bundle.ts";
 import { checkAclUserName, fullAccessRules, renderUsersAcl, systemUserRules } from "./users-acl.ts";
 import type { SystemUserName } from "./users-acl.ts";
@@ -71,7 +71,7 @@ export class RedisCluster extends pulumi.ComponentResource {
     });
     this.users = users.map((user) => user.name);
     this.passwords = this.#makePasswords(name);
-    const usersAcl = this.#renderUsers(users, readRedisVersion(args.redisServer ?? defaultRedisServer, { parent: this }));
+    const usersAcl = this.#renderUsers(users, examineRedisServer(args.redisServer ?? defaultRedisServer, args.parameters, { parent: this }));
     const bundle = new TrustBundle(`${name}-bundle`, args, { parent: this });
     const parentDirectory = args.host.directory(`${name}-directory`, { path: args.directory }, { parent: this });
     const members: RedisNode[] = [];

@@ -65,7 +65,15 @@ const plainArgument = /^[A-Za-z0-9_./:@%+-]+$/;
  * @throws {InvalidValueError} a parameter's name or value that cannot stand in the file, or that this toolkit decides itself
  */
 export function renderRedisConf(conf: RedisConf): string {
-  return [...ownParameters(conf), ...additionalParameters("parameters", conf.parameters ?? {})].map(renderLine).join("");
+  return renderLines(ownParameters(conf)) + renderParameters(conf.parameters ?? {});
+}
+
+/**
+ * The lines of additional parameters alone, in the order of their names.
+ * @throws {InvalidValueError} as `renderRedisConf`
+ */
+export function renderParameters(parameters: Readonly<Record<string, RedisParameter>>, property = "parameters"): string {
+  return renderLines(additionalParameters(property, parameters));
 }
 
 /**
@@ -74,21 +82,22 @@ export function renderRedisConf(conf: RedisConf): string {
  * @throws {InvalidValueError} as `renderRedisConf`
  */
 export function checkRedisParameters(property: string, parameters: Readonly<Record<string, RedisParameter>>): void {
-  additionalParameters(property, parameters).forEach(renderLine);
+  renderParameters(parameters, property);
 }
 
 function additionalParameters(property: string, parameters: Readonly<Record<string, RedisParameter>>): Line[] {
   const lines = Object.entries(parameters).map(([name, value]): Line => {
     checkParameterName(property, name);
-    return [name, ...parameterArguments(property, name, value)];
+    return [name, ...parameterArguments(property, name, value).map((argument) => quoteArgument(`${property}.${name}`, argument))];
   });
   return lines.sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
+/** Its arguments are quoted where they must be. */
 type Line = readonly [name: string, ...args: string[]];
 
 function ownParameters(conf: RedisConf): Line[] {
-  return [
+  const lines: [name: string, value: string][] = [
     ["bind", conf.host],
     // Stands in reserve: if the aclfile ever opened the user `default`, only loopback would get in.
     ["protected-mode", "yes"],
@@ -114,6 +123,7 @@ function ownParameters(conf: RedisConf): Line[] {
     // The process is supervised by whoever started it; a second fork would hide it.
     ["daemonize", "no"],
   ];
+  return lines.map(([name, value]) => [name, quoteArgument(name, value)]);
 }
 
 /** Names of the parameters that this toolkit decides itself: what a node is, not how it is tuned. */
@@ -144,8 +154,8 @@ function parameterArguments(group: string, name: string, value: RedisParameter):
   });
 }
 
-function renderLine([name, ...args]: Line): string {
-  return `${[name, ...args.map((arg) => quoteArgument(name, arg))].join(" ")}\n`;
+function renderLines(lines: readonly Line[]): string {
+  return lines.map((line) => `${line.join(" ")}\n`).join("");
 }
 
 /**

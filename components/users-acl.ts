@@ -103,7 +103,7 @@ export function checkAclUserName(property: string, name: string): void {
 
 function checkUserName(property: string, name: string): void {
   if (!userName.test(name)) throw new InvalidValueError(property, `${JSON.stringify(name)} is not a Redis user name; expected printable ASCII without spaces`);
-  if (name === "default") throw new InvalidValueError(property, "default is switched off always, so that nobody gets in without a name");
+  if (name === "default") throw new InvalidValueError(property, "default is switched off always, so that nobody gets in without a name; expected another name");
 }
 
 function checkUser(user: AclUser, seen: Set<string>): void {

@@ -1,15 +1,18 @@
 /** The program of every stack: configuration -> components -> outputs. */
 import { dirname } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { AccessProxy, CertificateAuthority, LeafCertificate, LocalHost, RedisCluster } from "../components/index.ts";
+import { AccessProxy, CertificateAuthority, checkLocalMachine, LeafCertificate, LocalHost, RedisCluster } from "../components/index.ts";
 import type { AuthorityKind } from "../components/index.ts";
 import { clientCommands } from "./client-commands.ts";
+import { machineNeeds } from "./machine-needs.ts";
 import { readSettings } from "./settings.ts";
 
 const project = dirname(import.meta.dirname);
 const stack = pulumi.getStack();
 const settings = readSettings(configurationOf(pulumi.getProject()), { project, stack });
 const { directory, keepData, protectAuthorities } = settings;
+// Before the first resource: an update without preview, as `npm start` makes it, must refuse before it has changed anything.
+await checkLocalMachine(machineNeeds(settings));
 const host = new LocalHost();
 
 const authority = (kind: AuthorityKind): CertificateAuthority =>

@@ -23,8 +23,14 @@ const databaseName: Field<string> = (value, property) => {
   return name;
 };
 
+const directory: Field<string> = (value, property) => {
+  const given = text(value, property);
+  if (!given.startsWith("~")) return given;
+  throw new InvalidValueError(property, `${JSON.stringify(given)} starts with ~, which only a shell knows; expected an absolute path, or one from the project`);
+};
+
 const fields = {
-  directory: text,
+  directory,
   nodes: list(parseNode),
   replicasPerMaster: integer(1, 5),
   users: list(userName),

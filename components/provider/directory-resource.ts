@@ -1,4 +1,4 @@
-import { chmod, lstat, mkdir, readdir, rm, rmdir } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, rm, rmdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import type { Finding } from "../drift.ts";
@@ -7,8 +7,8 @@ import { flag, list, mode, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import type { CheckFailure, ResourceType } from "./resource-type.ts";
 
-/** Stands in each directory that this toolkit may empty: what it has not made, it does not delete. */
-export const markerName = ".redis-access-directory";
+/** Stands in each directory that this toolkit has made: what it has not made it does not delete, nor changes its mode. */
+const markerName = ".redis-access-directory";
 
 const fields = {
   path,
@@ -21,12 +21,12 @@ const fields = {
 
 type Inputs = Parsed<typeof fields>;
 
-/** A directory to be purged already holds what this toolkit has not put there. */
+/** A directory cannot be this toolkit's own. */
 export class ForeignDirectoryError extends Error {
   readonly code = "FOREIGN_DIRECTORY";
 
-  constructor(directory: string) {
-    super(`${directory} exists, is not empty and was not made by this toolkit; at the end it would be deleted with all it holds. Choose another directory, or empty it`);
+  constructor(problem: string) {
+    super(problem);
     this.name = "ForeignDirectoryError";
   }
 }
@@ -42,10 +42,11 @@ export const directoryResource: ResourceType<typeof fields> = {
   expectations: ["drift"],
   expectedFrom: [],
   expect: () => ({ drift: [] }),
-  preflight: async ({ known }, old) => (known.path === undefined || old?.path === known.path ? [] : refuseForeign(known.path, known.purge ?? false)),
+  preflight: async ({ known }, old) => (known.path === undefined || old?.path === known.path ? [] : refuseForeign(known.path)),
   identify: (inputs) => inputs.path,
   async create(inputs) {
-    if (inputs.purge && (await isForeign(inputs.path))) throw new ForeignDirectoryError(inputs.path);
+    const problem = await describeForeign(inputs.path);
+    if (problem !== undefined) throw new ForeignDirectoryError(problem);
     await mkdir(inputs.path, { recursive: true, mode: 0o700 });
     return apply(inputs);
   },
@@ -62,38 +63,40 @@ export const directoryResource: ResourceType<typeof fields> = {
 
 async function apply(inputs: Inputs): Promise<Record<string, unknown>> {
   await chmod(inputs.path, Number.parseInt(inputs.mode, 8));
-  if (inputs.purge) {
-    const owner = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
-    await writeFileAtomically(join(inputs.path, markerName), "Made by redis-access. It is deleted, with all it holds, when its stack is destroyed.\n", "0600", owner);
-  }
+  const owner = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
+  await writeFileAtomically(join(inputs.path, markerName), "Made by redis-access. What it has made here is deleted when its stack is destroyed.\n", "0600", owner);
   return { mode: inputs.mode, purge: inputs.purge, keep: inputs.keep, drift: [] };
 }
 
-async function refuseForeign(directory: string, purge: boolean): Promise<readonly CheckFailure[]> {
-  if (directory === homedir() || directory.split("/").length < 3) {
-    return [{ property: "path", reason: `${directory} is not a directory of this toolkit's own` }];
-  }
-  if (!purge || !(await isForeign(directory))) return [];
-  return [{ property: "path", reason: new ForeignDirectoryError(directory).message }];
+async function refuseForeign(directory: string): Promise<readonly CheckFailure[]> {
+  const reason = await describeForeign(directory);
+  return reason === undefined ? [] : [{ property: "path", reason }];
 }
 
-/** An empty one may be the beginning of an interrupted run; one with the marker is ours. */
-async function isForeign(directory: string): Promise<boolean> {
-  const entries = (await readdir(directory).catch(ignoreAbsent)) ?? [];
-  return entries.length > 0 && !entries.includes(markerName);
+/**
+ * Why a directory cannot be, or become, this toolkit's own; undefined if it can. An empty one may be the beginning of an
+ * interrupted run; one with the marker is ours.
+ */
+export async function describeForeign(directory: string): Promise<string | undefined> {
+  if (directory === homedir() || directory.split("/").length < 3) return `${directory} is not a directory of this toolkit's own; choose one below it`;
+  const facts = await stat(directory).catch(ignoreAbsent);
+  if (facts === undefined) return undefined;
+  if (!facts.isDirectory()) return `${directory} is not a directory; move it away, or choose another path`;
+  const entries = await readdir(directory);
+  if (entries.length === 0 || entries.includes(markerName)) return undefined;
+  return `${directory} exists, is not empty and was not made by this toolkit, which would take it for its own; choose another directory, or empty it`;
 }
 
 async function remove({ path: directory, purge, keep }: Inputs): Promise<void> {
   const entries = await readdir(directory).catch(ignoreAbsent);
   if (entries === undefined) return;
-  const kept = entries.filter((entry) => keep.includes(entry));
-  if (purge && entries.includes(markerName)) {
-    const goes = entries.filter((entry) => !kept.includes(entry) && (entry !== markerName || kept.length === 0));
-    // The marker goes last: interrupted in between, the next run may still go on.
-    goes.sort((a, b) => Number(a === markerName) - Number(b === markerName));
-    for (const entry of goes) await rm(join(directory, entry), { recursive: true, force: true });
-  }
-  if (kept.length === 0) await rmdir(directory).catch(ignoreNotEmpty);
+  if (!entries.includes(markerName)) return rmdir(directory).catch(ignoreNotEmpty);
+  const goes = purge ? entries.filter((entry) => entry !== markerName && !keep.includes(entry)) : [];
+  for (const entry of goes) await rm(join(directory, entry), { recursive: true, force: true });
+  if (entries.length > goes.length + 1) return;
+  // The marker goes last: interrupted before, the next run may still go on.
+  await rm(join(directory, markerName), { force: true });
+  await rmdir(directory).catch(ignoreNotEmpty);
 }
 
 function ignoreNotEmpty(error: unknown): void {

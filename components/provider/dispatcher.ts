@@ -70,7 +70,7 @@ function parseKnown<F extends Fields>(type: ResourceType<F>, values: Values): { 
       read();
     } catch (error) {
       if (!(error instanceof InvalidValueError)) throw error;
-      failures.push({ property: error.property, reason: error.message.slice(error.property.length + 2) });
+      failures.push({ property: error.property, reason: error.problem });
     }
   };
   attempt(() => {

@@ -1,6 +1,8 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
+import { basename } from "node:path";
 import { poll } from "./poll.ts";
+import { executableOf } from "./process-record.ts";
 
 /** Why a program cannot listen at an address. */
 export interface PortObstacle {
@@ -65,11 +67,16 @@ async function findListener(port: number): Promise<Holder | undefined> {
     for (const descriptor of descriptors) {
       const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "");
       if (!inodes.has(target)) continue;
-      const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "a program");
-      return { pid: Number(pid), name: name.trim() };
+      return { pid: Number(pid), name: await programName(Number(pid)) };
     }
   }
   return undefined;
+}
+
+/** By the program's file: the name that the kernel keeps is that of a thread, such as Node's `MainThread`. */
+async function programName(pid: number): Promise<string> {
+  const executable = await executableOf(pid);
+  return executable === undefined ? (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "a program")).trim() : basename(executable);
 }
 
 async function listeningInodes(table: string, port: number): Promise<string[]> {
