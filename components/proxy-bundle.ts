@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { buildSync } from "esbuild";
 
@@ -32,10 +32,13 @@ export function bundleProxy(target: string = join(project, "dist", "proxy.mjs"))
     // CommonJS packages in an ES module ask for Node's own modules by require.
     banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
   });
-  const content = outputFiles[0]!.contents;
+  const content = Buffer.from(outputFiles[0]!.contents);
+  const bundle = { path: target, sha256: createHash("sha256").update(content).digest("hex") };
+  // A check that finds nothing changed writes nothing.
+  if (existsSync(target) && readFileSync(target).equals(content)) return bundle;
   mkdirSync(dirname(target), { recursive: true });
   const temporary = `${target}.${process.pid}.new`;
   writeFileSync(temporary, content);
   renameSync(temporary, target);
-  return { path: target, sha256: createHash("sha256").update(content).digest("hex") };
+  return bundle;
 }

@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { ClusterDeclaration, NodeAddress } from "../cluster-plan.ts";
 import { checkClusterDeclaration, nodeName } from "../cluster-plan.ts";
+import type { Finding } from "../drift.ts";
 import { planFormation } from "../formation-plan.ts";
 import type { NodeView } from "../formation-plan.ts";
 import { InvalidValueError } from "../invalid-value-error.ts";
@@ -47,19 +48,19 @@ export const formationResource: ResourceType<typeof fields> = {
   replaceOn: [],
   outputs: ["nodeIds"],
   secretOutputs: [],
-  expectations: ["state"],
+  expectations: ["drift"],
   expectedFrom: [],
-  expect: () => ({ state: "formed" }),
+  expect: () => ({ drift: [] }),
   preflight,
   identify: (inputs) => inputs.nodes.map(nodeName).join(","),
   create: form,
   update: form,
   async read(inputs, state) {
     const views = await observeAll(inputs.nodes, portsOf(inputs));
-    if (typeof views === "string") return { state: views, nodeIds: state["nodeIds"] };
+    const finding = (actual: string): Finding[] => [{ thing: "topology", declared: "formed", actual, mend: "cluster" }];
+    if (typeof views === "string") return { drift: finding(views), nodeIds: state["nodeIds"] };
     const plan = planFormation(views, checkClusterDeclaration(inputs));
-    const found = plan.kind === "adopt" ? "formed" : describe(plan.kind, "reason" in plan ? plan.reason : undefined);
-    return { state: found, nodeIds: idsOf(views) };
+    return { drift: plan.kind === "adopt" ? [] : finding(describe(plan.kind, "reason" in plan ? plan.reason : undefined)), nodeIds: idsOf(views) };
   },
   delete: () => Promise.resolve(),
 };
@@ -100,7 +101,7 @@ function describeDeclaration(declared: ClusterDeclaration, old: Inputs | undefin
 async function form(inputs: Inputs): Promise<Record<string, unknown>> {
   await endAbandonedCreation(inputs.recordFile);
   const task = { nodes: inputs.nodes, masters: checkClusterDeclaration(inputs), limitMs: inputs.limitSeconds * 1000, graceMs };
-  return { state: "formed", nodeIds: idsOf(await formCluster(task, portsOf(inputs))) };
+  return { drift: [], nodeIds: idsOf(await formCluster(task, portsOf(inputs))) };
 }
 
 function idsOf(views: readonly NodeView[]): string[] {

@@ -139,6 +139,6 @@ export class ClusterFormation extends pulumi.CustomResource {
   declare readonly nodeIds: pulumi.Output<string[]>;
 
   constructor(name: string, args: ClusterFormationArgs, opts?: pulumi.CustomResourceOptions) {
-    super("redisaccess:index:ClusterFormation", name, { ...args, nodeIds: undefined, state: undefined }, opts);
+    super("redisaccess:index:ClusterFormation", name, { ...args, nodeIds: undefined, drift: undefined }, opts);
   }
 }

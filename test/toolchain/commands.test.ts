@@ -24,7 +24,7 @@ after(() => {
 describe("each command", () => {
   const run = (command: string, ...args: string[]) => spawnSync(process.execPath, [path.join(PROJECT, "toolchain/commands", `${command}.ts`), ...args], { encoding: "utf8" });
 
-  for (const command of ["start", "down", "status", "outputs"]) {
+  for (const command of ["start", "down", "status", "drift", "outputs"]) {
     test(`${command} explains itself, in plain text where it is not on a terminal`, () => {
       const { status, stdout } = run(command, "--help");
       assert.equal(status, 0);

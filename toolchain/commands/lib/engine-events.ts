@@ -3,6 +3,8 @@ import { closeSync, openSync, readSync } from "node:fs";
 /** What of one engine event is told to people (Pulumi sdk/go/common/apitype/events.go has all of it). */
 export interface EngineEvent {
   readonly summaryEvent?: { readonly resourceChanges?: Readonly<Record<string, number>> };
+  /** A step is about to be done, or in a preview would be. */
+  readonly resourcePreEvent?: { readonly metadata: StepMetadata };
   /** A step has been done. */
   readonly resOutputsEvent?: { readonly metadata: StepMetadata };
   readonly diagnosticEvent?: Diagnostic;
@@ -16,6 +18,17 @@ export interface StepMetadata {
   readonly type: string;
   /** Names of the properties that were not as declared. */
   readonly diffs?: readonly string[] | null;
+  /** The resource in the state; in a preview with refresh, as it was just found. */
+  readonly old?: ResourceState | null;
+  /** The resource as it is to be. */
+  readonly new?: ResourceState | null;
+}
+
+/** A resource as an event tells of it: secrets read `[secret]`. */
+export interface ResourceState {
+  readonly parent?: string;
+  readonly inputs?: Readonly<Record<string, unknown>>;
+  readonly outputs?: Readonly<Record<string, unknown>>;
 }
 
 /** A message of the engine, a provider or the program. */

@@ -68,9 +68,13 @@ function describeDiffs(diffs: StepMetadata["diffs"]): string {
   return diffs === undefined || diffs === null || diffs.length === 0 ? "" : ` (${diffs.join(", ")} was not as declared)`;
 }
 
+/** A message of the engine without the marks that it makes, even without colours, where one would begin: <{%reset%}>. */
+export function plainText(message: string): string {
+  return message.replace(/<\{%.*?%\}>/g, "").trimEnd();
+}
+
 function describeDiagnostic({ severity, message, urn }: Diagnostic): string {
-  // Without a colour of its own the engine still marks where one would begin: <{%reset%}>.
-  const text = message.replace(/<\{%.*?%\}>/g, "").trimEnd();
+  const text = plainText(message);
   const about = urn === undefined || urn === "" ? "" : `${nameOf(urn)}: `;
   return severity === "error" || severity === "warning" ? `${severity}: ${about}${text}` : `  ${about}${text}`;
 }

@@ -5,7 +5,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 
 import { type EngineEvent, EventLog } from "./engine-events.ts";
-import { describeProgress, errorsIn } from "./progress.ts";
+import { describeProgress, errorsIn, plainText } from "./progress.ts";
 import { say } from "./style.ts";
 
 /** The checkout that these commands belong to. */
@@ -56,7 +56,7 @@ export async function pulumiOperation(args: readonly string[]): Promise<Resource
     told.push(...events.filter((event) => event.summaryEvent !== undefined || errorsIn([event]).length > 0));
   };
   try {
-    const { exitCode, output } = await runOperation([...args, "--event-log", path.join(directory, "events.jsonl")], tell);
+    const { exitCode, output } = await runOperation([...args, "--yes", "--skip-preview", "--event-log", path.join(directory, "events.jsonl")], tell);
     if (exitCode !== 0) throw new PulumiFailedError(args, exitCode, errorsIn(told).length > 0 ? "" : output);
     return changesIn(told);
   } finally {
@@ -64,9 +64,33 @@ export async function pulumiOperation(args: readonly string[]): Promise<Resource
   }
 }
 
+/** What a preview has told. */
+export interface Preview {
+  readonly events: readonly EngineEvent[];
+  /** Why it did not come to its end; empty where it did. */
+  readonly problem: string;
+}
+
+/**
+ * Runs a preview, which changes nothing.
+ * @throws {PulumiFailedError} it could not even begin, as where there is no such stack
+ */
+export async function pulumiPreview(args: readonly string[]): Promise<Preview> {
+  const directory = mkdtempSync(path.join(tmpdir(), "redis-access-"));
+  const file = path.join(directory, "events.jsonl");
+  try {
+    const { exitCode, output } = await runOperation(["preview", ...args, "--event-log", file], () => undefined);
+    const events = new EventLog(file).read();
+    if (exitCode !== 0 && !events.some(({ resOutputsEvent }) => resOutputsEvent !== undefined)) throw new PulumiFailedError(["preview"], exitCode, output);
+    return { events, problem: errorsIn(events).map(({ message }) => plainText(message)).join("\n") };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
 /** Runs Pulumi without a display of its own, calling `tell` from time to time and in the end. */
 async function runOperation(args: readonly string[], tell: () => void): Promise<{ exitCode: number; output: string }> {
-  const all = [...args, "--yes", "--skip-preview", "--suppress-outputs", "--suppress-permalink=true", "--non-interactive", "--color", "never"];
+  const all = [...args, "--suppress-outputs", "--suppress-permalink=true", "--non-interactive", "--color", "never"];
   // The flag --event-log is one that Pulumi shows to programs only, such as its own Automation API.
   const child = spawn(LAUNCHER, all, { cwd: PROJECT_DIRECTORY, env: { ...process.env, PULUMI_DEBUG_COMMANDS: "true" }, stdio: ["ignore", "pipe", "pipe"] });
   // Needed only where it ends before there are events, as when another update holds the stack's lock.

@@ -1,0 +1,27 @@
+import type { Difference } from "./drift-report.ts";
+
+/** A difference in one line for an operator. */
+export function driftLine({ subject, thing, declared, actual, since, up, clients }: Difference): string {
+  return `${subject}: ${thing}: declared ${declared}; actual ${actual}${since === undefined ? "" : ` (since ${since})`}. \`up\` ${up}. Clients: ${clients}.`;
+}
+
+/**
+ * All of it as Markdown, for the summary of a CI job.
+ * @param problem why the check did not come to its end; empty where it did
+ */
+export function driftMarkdown(stack: string, differences: readonly Difference[], problem: string): string {
+  const rows = differences.map(({ subject, thing, declared, actual, since, up, clients }) => [subject, thing, declared, actual, since ?? "", up, clients]);
+  const header = ["Where", "What", "Declared", "Actual", "Since", "`pulumi up`", "Clients"];
+  const table = rows.length === 0 ? [] : ["", ...[header, header.map(() => "---"), ...rows].map((row) => `| ${row.map(cell).join(" | ")} |`)];
+  const end = problem === "" ? [] : ["", `The check did not come to its end: ${cell(problem)}`];
+  return [`### Stack ${stack}: ${countOf(differences.length)}`, ...table, ...end].join("\n");
+}
+
+/** How many differences there are, in words. */
+export function countOf(count: number): string {
+  return `${count === 0 ? "no" : count} difference${count === 1 ? "" : "s"} from what is declared`;
+}
+
+function cell(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("|", "\\|").replaceAll("\n", " ");
+}
