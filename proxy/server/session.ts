@@ -22,6 +22,7 @@ import { SLOTS } from "../routing/slot.ts";
 import { accessDenied, stepOfAuth } from "./authentication.ts";
 import { fanOut, fetchEach } from "./fan-out.ts";
 import { ReplyQueue } from "./reply-queue.ts";
+import { ReplyWindow } from "./reply-window.ts";
 import { Subscription } from "./subscription.ts";
 import type { SessionObserver, SessionOptions } from "./session-options.ts";
 
@@ -45,6 +46,7 @@ export class Session implements ReplyTarget {
   readonly #parser: RequestParser;
   readonly #outbox: Outbox;
   readonly #queue: ReplyQueue;
+  readonly #window: ReplyWindow;
   /** Keyless commands go to the owner of this slot: always the same shard, so that they keep their order. */
   readonly #homeSlot: number;
 
@@ -98,6 +100,7 @@ export class Session implements ReplyTarget {
     this.#queue = new ReplyQueue(this.#outbox, (exchange) => {
       this.#observer.exchangeDone(exchange);
     });
+    this.#window = new ReplyWindow(options.limits.maxPipelineDepth, options.limits.maxClientOutputBytes);
     this.#listen();
   }
 
@@ -117,8 +120,9 @@ export class Session implements ReplyTarget {
     this.#socket.destroy();
   }
 
-  deliver(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
+  deliver(exchange: Exchange, bytes: Buffer, start: number, end: number, complete: number): void {
     if (this.#ended) return;
+    this.#window.add(end - start, complete);
     this.#queue.deliver(exchange, bytes, start, end);
     this.#afterReplies();
   }
@@ -236,8 +240,7 @@ export class Session implements ReplyTarget {
 
   /** Whether one more request may be under way: neither are they too many, nor wait too many bytes for replies before them. */
   #hasRoom(): boolean {
-    const { maxPipelineDepth, maxClientOutputBytes } = this.#options.limits;
-    return this.#queue.requests + this.#runCount < maxPipelineDepth && this.#queue.heldBytes < maxClientOutputBytes;
+    return this.#queue.requests + this.#runCount < this.#window.size && this.#queue.heldBytes < this.#options.limits.maxClientOutputBytes;
   }
 
   /** A disk that is only slow slows clients down; refusing their commands is for one that takes nothing. */
