@@ -200,7 +200,8 @@ export class Session implements ReplyTarget {
       // A listener that stays: the one that setTimeout takes is called once only.
       socket.setTimeout(limits.idleTimeoutMs);
       socket.on("timeout", () => {
-        if (this.#finished || !this.#queue.empty || this.#subscription !== undefined) return;
+        // A hold is the proxy's own waiting, as for a login's answer; a client that does not read has a limit of its own.
+        if (this.#finished || this.#holds > 0 || !this.#queue.empty || this.#subscription !== undefined) return;
         this.#observer.dropped(`idle for ${limits.idleTimeoutMs} ms`);
         socket.destroy();
       });

@@ -25,6 +25,16 @@ test("an idle client is dropped, also where its time was over once while a comma
   await client.closed(2_000);
 });
 
+test("a client is not idle while its login is being checked", async () => {
+  const { client } = await cluster.connect(cluster.database(), { limits: { idleTimeoutMs: 100 } });
+  cluster.on(0, ([name, user], connection) => {
+    if (name !== "AUTH" || user !== "alice") return null;
+    setTimeout(() => connection.write("+OK\r\n"), 300);
+    return undefined;
+  });
+  assert.equal(await client.ask("AUTH", "alice", "secret"), "+OK\r\n");
+});
+
 test("a client that goes on sending after a protocol error is cut off all the same", async () => {
   const { client } = await cluster.open(cluster.database(), { limits: { clientStallMs: 200 } });
   client.socket.on("error", () => undefined);
