@@ -5,10 +5,15 @@ import type { Finding } from "../drift.ts";
 import { ignoreAbsent, octal, writeFileAtomically } from "./atomic-file.ts";
 import { flag, list, mode, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
+import { stop } from "./launch.ts";
+import { findRecorded, recordSuffix } from "./process-record.ts";
 import type { CheckFailure, ResourceType } from "./resource-type.ts";
 
 /** Stands in each directory that this toolkit has made: what it has not made it does not delete, nor changes its mode. */
 const markerName = ".redis-access-directory";
+
+/** For a program to end, and to save what it must where that is to be kept. */
+const stopGraceMs = 20_000;
 
 const fields = {
   path,
@@ -91,12 +96,19 @@ async function remove({ path: directory, purge, keep }: Inputs): Promise<void> {
   const entries = await readdir(directory).catch(ignoreAbsent);
   if (entries === undefined) return;
   if (!entries.includes(markerName)) return rmdir(directory).catch(ignoreNotEmpty);
+  if (purge) for (const entry of entries.filter((name) => name.endsWith(recordSuffix))) await endRecorded(join(directory, entry));
   const goes = purge ? entries.filter((entry) => entry !== markerName && !keep.includes(entry)) : [];
   for (const entry of goes) await rm(join(directory, entry), { recursive: true, force: true });
   if (entries.length > goes.length + 1) return;
   // The marker goes last: interrupted before, the next run may still go on.
   await rm(join(directory, markerName), { force: true });
   await rmdir(directory).catch(ignoreNotEmpty);
+}
+
+/** What an interrupted run has started is recorded here and may stand in no state: nothing else would ever end it. */
+async function endRecorded(recordFile: string): Promise<void> {
+  const record = await findRecorded(recordFile);
+  if (record !== undefined) await stop(record, stopGraceMs);
 }
 
 function ignoreNotEmpty(error: unknown): void {

@@ -11,6 +11,9 @@ export interface ProcessRecord {
   readonly fingerprint: string;
 }
 
+/** How the names of record files end, so that whoever deletes a directory finds what was started there. */
+export const recordSuffix = ".process";
+
 /**
  * Shell text that writes the record of its own process and then becomes the program. The record therefore exists before
  * the program does, whenever the starter is killed. Arguments: record file, fingerprint, program, its arguments.
@@ -62,6 +65,14 @@ export async function executableOf(pid: number): Promise<string | undefined> {
 /** The directory that the process works in; ends in ` (deleted)` where that is gone. Undefined as in {@link executableOf}. */
 export async function directoryOf(pid: number): Promise<string | undefined> {
   return readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+}
+
+/** How the kernel tells that a process works in a directory that was deleted: behind its path (proc(5), /proc/<pid>/cwd). */
+export const goneMark = " (deleted)";
+
+/** Whether the directory that the process works in was deleted under it. */
+export async function hasLostDirectory({ pid }: Pick<ProcessRecord, "pid">): Promise<boolean> {
+  return (await directoryOf(pid))?.endsWith(goneMark) === true;
 }
 
 /** What a record of a running process would say, but for what was started; undefined if it has just ended. */

@@ -13,7 +13,7 @@ import { findPortObstacle } from "./ports.ts";
 import { adjustNode, bundleRevisionOf, compareNode } from "./live-node.ts";
 import type { NodeDeclaration } from "./live-node.ts";
 import type { NodeAccess } from "./node-client.ts";
-import { directoryOf, executableOf, findRecorded, isRunning, recordOf, removeRecord, startOf } from "./process-record.ts";
+import { directoryOf, executableOf, findRecorded, goneMark, hasLostDirectory, isRunning, recordOf, removeRecord, startOf } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { loadingComplaint, probeReady, probeSettled } from "./readiness.ts";
 import { awaitSuccessor, handOver, hasClusterState, SuccessionError } from "./succession.ts";
@@ -21,7 +21,6 @@ import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts
 import type { Values } from "./wire.ts";
 
 const port = integer(1, 65_535);
-const lostStopLimitMs = 1000;
 /** How long a running program may complain of anything but loading before it is started anew. */
 const complaintLimitMs = 5000;
 
@@ -93,7 +92,7 @@ export const processResource: ResourceType<typeof fields> = {
   update: (inputs, state) => bringUp(inputs, revisionIn(state)),
   async delete(inputs) {
     const record = await findOwn(inputs);
-    if (record !== undefined) await stop(record, await stopLimit(inputs, record));
+    if (record !== undefined) await stop(record, inputs.stopLimitSeconds * 1000);
     await removeRecord(inputs.recordFile);
   },
 };
@@ -137,29 +136,15 @@ async function findOwn({ recordFile, program, directory, listens }: Partial<Inpu
   if (recorded !== undefined || program === undefined || directory === undefined) return recorded;
   for (const { host, port: number } of listens ?? []) {
     const pid = (await findPortObstacle(host, number))?.pid;
-    if (pid === undefined || ![directory, goneDirectory(directory)].includes((await directoryOf(pid)) ?? "")) continue;
+    if (pid === undefined || ![directory, `${directory}${goneMark}`].includes((await directoryOf(pid)) ?? "")) continue;
     if ((await executableOf(pid)) === (await realpath(program).catch(() => program))) return recordOf(pid);
   }
   return undefined;
 }
 
-/** How the kernel tells that a process works in a directory that was deleted (proc(5), /proc/<pid>/cwd). */
-function goneDirectory(directory: string): string {
-  return `${directory} (deleted)`;
-}
-
-async function hasLostDirectory({ directory }: Inputs, { pid }: ProcessRecord): Promise<boolean> {
-  return (await directoryOf(pid)) === goneDirectory(directory);
-}
-
-/** Milliseconds from SIGTERM to SIGKILL. A program whose directory is gone has nowhere to save anything; Redis would not end for trying. */
-async function stopLimit(inputs: Inputs, record: ProcessRecord): Promise<number> {
-  return (await hasLostDirectory(inputs, record)) ? lostStopLimitMs : inputs.stopLimitSeconds * 1000;
-}
-
 async function describeState(inputs: Inputs, record: ProcessRecord | undefined): Promise<string> {
   if (record === undefined) return "stopped";
-  if (await hasLostDirectory(inputs, record)) return "running in a deleted directory";
+  if (await hasLostDirectory(record)) return "running in a deleted directory";
   if (record.fingerprint === "") return "running, but not as this toolkit starts it";
   const [actual, declared] = await Promise.all([executableOf(record.pid), realpath(inputs.program).catch(() => inputs.program)]);
   // An upgraded package replaces the program's file: what runs is then the deleted old one.
@@ -203,9 +188,9 @@ async function bringUp(inputs: Inputs, readRevision: string | undefined): Promis
     if (bundleRevision !== undefined) return { state: "running", fingerprint, pid: running.pid, bundleRevision, drift: [] };
   }
   // Where the whole was not well before, one node's restart cannot be asked to heal it; nor that of a node without its data.
-  const mustSettle = running !== undefined && !(await hasLostDirectory(inputs, running)) && (await probeSettled(probeOf(inputs))) === undefined;
+  const mustSettle = running !== undefined && !(await hasLostDirectory(running)) && (await probeSettled(probeOf(inputs))) === undefined;
   await arrangeSuccession(inputs, running);
-  if (running !== undefined) await stop(running, await stopLimit(inputs, running));
+  if (running !== undefined) await stop(running, inputs.stopLimitSeconds * 1000);
   const bundleRevision = node === undefined ? "" : await bundleRevisionOf(node.declared);
   const { pid } = await start(inputs, fingerprint, mustSettle);
   return { state: "running", fingerprint, pid, bundleRevision, drift: [] };

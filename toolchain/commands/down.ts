@@ -2,7 +2,7 @@
 import { readCommandLine } from "./lib/command-line.ts";
 import { pulumiOperation } from "./lib/pulumi.ts";
 import { run } from "./lib/run.ts";
-import { hasPendingOperations, selectStack, updateStack } from "./lib/stack.ts";
+import { hasPendingCreations, selectStack, updateStack } from "./lib/stack.ts";
 import { stackState } from "./lib/stack-state.ts";
 import { say, styled } from "./lib/style.ts";
 
@@ -10,7 +10,7 @@ const { stack } = readCommandLine("npm run down", "Removes what the stack has ma
 
 await run(async () => {
   await selectStack(stack);
-  if (await hasPendingOperations(stack)) {
+  if (await hasPendingCreations(stack)) {
     say("A former run was cut off. It is completed first, so that what it had begun is known and can be removed.");
     await updateStack(stack).catch(() => {
       say(styled("yellow", "It could not be completed; removing what is known."));

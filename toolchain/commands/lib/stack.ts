@@ -11,17 +11,17 @@ export async function selectStack(stack: string): Promise<void> {
   await pulumiOutput(["stack", "select", stack, "--create"]);
 }
 
-/** Whether a run of Pulumi was cut off while it created, changed or deleted something. */
-export async function hasPendingOperations(stack: string): Promise<boolean> {
-  const { deployment } = JSON.parse(await pulumiOutput(["stack", "export", "--stack", stack])) as { deployment?: { pending_operations?: unknown[] } };
-  return (deployment?.pending_operations?.length ?? 0) > 0;
+/** Whether a run of Pulumi was cut off while it created something. What it changed or deleted then is in the state still; this may be nowhere. */
+export async function hasPendingCreations(stack: string): Promise<boolean> {
+  const { deployment } = JSON.parse(await pulumiOutput(["stack", "export", "--stack", stack])) as { deployment?: { pending_operations?: { type: string }[] } };
+  return (deployment?.pending_operations ?? []).some(({ type }) => type === "creating");
 }
 
 /** Makes the stack as declared, mending what is not so, and forgets operations of runs that were cut off. */
 export async function updateStack(stack: string) {
   const changes = await pulumiOperation(["up", "--stack", stack, "--refresh"]);
   // What a cut-off run had begun to create, this one has created; Pulumi would go on warning of it for ever.
-  if (await hasPendingOperations(stack)) {
+  if (await hasPendingCreations(stack)) {
     await pulumiOutput(["refresh", "--stack", stack, "--yes", "--skip-preview", "--clear-pending-creates"]);
   }
   return changes;
