@@ -9,13 +9,12 @@ import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 
-import { Redis } from "ioredis";
+import type { Redis } from "ioredis";
 
-import { parseClusterNodes } from "../../components/cluster-nodes.ts";
 import type { MemberView } from "../../components/formation-plan.ts";
-import { withNode } from "../../components/provider/node-client.ts";
 import { Environment } from "../support/environment.ts";
 import type { ResourceChange } from "../support/environment.ts";
+import { membersOf, throughProxy as useProxy } from "../support/environment-clients.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const keyCount = 1000;
@@ -39,26 +38,8 @@ describe("a running environment", () => {
   });
   after(() => environment.stop());
 
-  /** A client of the proxy, as an application has it. */
-  async function throughProxy<T>(use: (client: Redis) => Promise<T>): Promise<T> {
-    const read = (name: string): Buffer => readFileSync(path.join(environment.directory, "client", name));
-    const tls = { ca: read("ca.crt"), cert: read("client.crt"), key: read("client.key"), servername: "localhost" };
-    const client = new Redis({ port: environment.proxyPort, username: "alice", password, tls, protocol: 2, disableClientInfo: true, enableReadyCheck: false });
-    client.on("error", () => undefined);
-    try {
-      return await use(client);
-    } finally {
-      client.disconnect();
-    }
-  }
-
-  /** The cluster's members by port, as one living node sees them. */
-  async function members(asked = environment.nodePorts[0]!): Promise<ReadonlyMap<number, MemberView>> {
-    const at = (name: string): string => path.join(environment.directory, "nodes", String(asked), name);
-    const access = { host: "127.0.0.1", port: asked, caFile: at("ca.crt"), certFile: at("server.crt"), keyFile: at("server.key"), user: "alice", password };
-    const text = await withNode(access, (call) => call("CLUSTER", "NODES"));
-    return new Map(parseClusterNodes(String(text)).map((member) => [Number(member.address.split(":")[1]), member]));
-  }
+  const throughProxy = <T>(use: (client: Redis) => Promise<T>): Promise<T> => useProxy(environment, password, use);
+  const members = (asked?: number): Promise<ReadonlyMap<number, MemberView>> => membersOf(environment, password, asked);
 
   async function kill(record: string): Promise<void> {
     process.kill(environment.processes().get(record)!.pid, "SIGKILL");

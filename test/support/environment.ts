@@ -1,11 +1,11 @@
 import { execFile, spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parse, stringify } from "yaml";
 import type { StackOutputs } from "../../toolchain/commands/lib/outputs.ts";
 import { findFreePorts } from "./free-ports.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** How a program ended, and what it wrote. */
 export interface RunResult {
@@ -30,6 +30,11 @@ export interface ResourceChange {
   readonly resource: string;
 }
 
+interface Checkpoint {
+  readonly resources?: readonly { readonly urn: string }[];
+  readonly pending_operations?: readonly { readonly resource: { readonly urn: string } }[];
+}
+
 interface EngineEvent {
   readonly resOutputsEvent?: { readonly metadata: { readonly op: string; readonly urn: string } };
 }
@@ -38,6 +43,9 @@ const project = path.resolve(import.meta.dirname, "../..");
 /** What a clone of the project holds that a stack needs, apart from the packages and the engine, which are linked. */
 const sources = ["Pulumi.yaml", "package.json", "components", "proxy", "stacks", "toolchain"];
 const runLimitMs = 180_000;
+/** Short, to catch a moment of a run. */
+const lookIntervalMs = 5;
+const endLimitMs = 20_000;
 /** Diagnostics come last. */
 const quotedCharacters = 3000;
 const maxOutputBytes = 64 * 1024 * 1024;
@@ -162,9 +170,27 @@ export class Environment {
     });
   }
 
-  /** Starts a program as `run` does, in a process group of its own, and does not wait for it. */
-  spawn(program: string, args: readonly string[]): ChildProcess {
-    return spawn(program, args, { cwd: this.project, env: this.#variables(), detached: true, stdio: "ignore" });
+  /**
+   * Runs Pulumi until `when` holds, and kills it then (SIGKILL), wherever it is.
+   * @param victims `all` that belongs to the run, as a power cut or the end of a container does, but not the programs that it
+   *   has started for good; or the `engine` alone, as the kernel does when memory is short. They are gone when this returns.
+   * @throws Error it ended before, or did not get there
+   */
+  async interrupt(what: string, when: () => boolean, victims: "all" | "engine", ...args: string[]): Promise<void> {
+    const launcher = path.join(this.project, "toolchain/launcher/pulumi");
+    const child = spawn(launcher, [...args, "--non-interactive", "--color", "never"], { cwd: this.project, env: this.#variables(), detached: true, stdio: "ignore" });
+    const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
+    try {
+      await waitFor(what, runLimitMs, () => hasEnded() || when(), lookIntervalMs);
+      if (hasEnded()) throw new Error(`pulumi ${args.join(" ")} ended before ${what}`);
+    } finally {
+      child.kill("SIGKILL");
+      await waitFor("the killed run is gone", endLimitMs, () => {
+        const left = victims === "all" ? sessionMembers(child.pid!) : [];
+        for (const pid of left) killIfThere(pid);
+        return left.length === 0 && hasEnded();
+      }, lookIntervalMs);
+    }
   }
 
   /** The stack's outputs, with its secrets. */
@@ -175,6 +201,21 @@ export class Environment {
   /** The stack's state as it is stored, with secrets encrypted. */
   state(): string {
     return readFileSync(path.join(this.project, `.pulumi/stacks/redis-access/${this.stack}.json`), "utf8");
+  }
+
+  /** What the stored state holds: names of resources that are made, and of those that a run was at work on when it ended. */
+  checkpoint(): { readonly made: ReadonlySet<string>; readonly pending: ReadonlySet<string> } {
+    const { latest } = (JSON.parse(this.state()) as { checkpoint: { latest: Checkpoint | null } }).checkpoint;
+    const nameOf = ({ urn }: { readonly urn: string }): string => urn.split("::").at(-1)!;
+    return {
+      made: new Set((latest?.resources ?? []).map(nameOf)),
+      pending: new Set((latest?.pending_operations ?? []).map(({ resource }) => nameOf(resource))),
+    };
+  }
+
+  /** Processes that work anywhere in this environment, recorded or not. */
+  inhabitants(): readonly number[] {
+    return processesIn(this.#root);
   }
 
   /** Every living process that the stack has recorded, by its record's path from the environment's directory. */
@@ -198,7 +239,7 @@ export class Environment {
   discard(): void {
     if (!environments.delete(this)) return;
     // Not by the records: a test may have deleted them.
-    for (const pid of processesIn(this.#root)) process.kill(pid, "SIGKILL");
+    for (const pid of processesIn(this.#root)) killIfThere(pid);
     rmSync(this.#root, { recursive: true, force: true, maxRetries: 5 });
   }
 
@@ -219,21 +260,44 @@ export class Environment {
   }
 }
 
-/** When a process was started, in the terms of its record; undefined where there is none any more, or only its exit status. */
-function startTimeOf(pid: number): string | undefined {
+function statOf(pid: number): readonly string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? undefined : fields[19];
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   } catch {
     return undefined;
   }
 }
 
+function allProcesses(): number[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+}
+
+/** Living processes of a session (proc(5): field 6 of stat): of all that a program started, but for what began a session of its own. */
+function sessionMembers(session: number): number[] {
+  return allProcesses().filter((pid) => {
+    const stat = statOf(pid);
+    return stat !== undefined && stat[0] !== "Z" && stat[3] === String(session);
+  });
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // it has just ended
+  }
+}
+
+/** When a process was started, in the terms of its record; undefined where there is none any more, or only its exit status. */
+function startTimeOf(pid: number): string | undefined {
+  const fields = statOf(pid);
+  return fields?.[0] === "Z" ? undefined : fields?.[19];
+}
+
 /** Processes whose working directory is, or was, in this directory. */
 function processesIn(directory: string): number[] {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
-  return pids.filter((pid) => {
+  return allProcesses().filter((pid) => {
     try {
       return readlinkSync(`/proc/${pid}/cwd`).startsWith(`${directory}/`);
     } catch {
