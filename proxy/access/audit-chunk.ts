@@ -16,9 +16,9 @@ export function mostTextBytes(text: string): number {
   return text.length * ESCAPED + 2;
 }
 
-/** Bytes that `key` takes at most. */
-export function mostKeyBytes(key: Buffer): number {
-  return Math.min(key.length, MOST_KEY_BYTES) * ESCAPED + AROUND_KEY;
+/** Bytes that a key of so many bytes takes at most. */
+export function mostKeyBytes(length: number): number {
+  return Math.min(length, MOST_KEY_BYTES) * ESCAPED + AROUND_KEY;
 }
 
 /** Finished lines on their way to the file. The caller sees to it that there is room before it writes. */
@@ -76,21 +76,36 @@ export class AuditChunk {
     this.used = used;
   }
 
+  /** A number, rounded; 0 for what is none or below. */
+  appendWholeNumber(value: number): void {
+    const { bytes } = this;
+    let rest = Number.isFinite(value) && value > 0 ? Math.round(value) : 0;
+    let digits = 1;
+    for (let bound = 10; rest >= bound; bound *= 10) digits++;
+    for (let at = this.used + digits - 1; at >= this.used; at--) {
+      const next = Math.floor(rest / 10);
+      bytes[at] = ZERO + rest - next * 10;
+      rest = next;
+    }
+    this.used += digits;
+  }
+
   /**
-   * A key, any bytes: `"text"` where it is UTF-8, else `{"hex":"…"}`; a long one `{"prefix":"…","bytes":1000}` or
-   * `{"hex":"…","bytes":1000}`.
+   * The key `source[start, end)`, any bytes: `"text"` where it is UTF-8, else `{"hex":"…"}`; a long one
+   * `{"prefix":"…","bytes":1000}` or `{"hex":"…","bytes":1000}`.
    */
-  appendKey(key: Buffer): void {
-    if (key.length > MOST_KEY_BYTES) {
-      this.#appendLongKey(key);
+  appendKey(source: Buffer, start: number, end: number): void {
+    if (end - start > MOST_KEY_BYTES) {
+      this.#appendLongKey(source.subarray(start, end));
       return;
     }
     const { bytes } = this;
     let used = this.used;
     bytes[used++] = QUOTE;
-    for (let i = 0; i < key.length; i++) {
-      const byte = key[i]!;
+    for (let i = start; i < end; i++) {
+      const byte = source[i]!;
       if (!isPlain(byte)) {
+        const key = source.subarray(start, end);
         this.#write(isUtf8(key) ? jsonText(key.toString("utf8")) : `{"hex":"${key.toString("hex")}"}`);
         return;
       }
@@ -111,6 +126,7 @@ export class AuditChunk {
   }
 }
 
+const ZERO = 0x30;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 

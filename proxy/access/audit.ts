@@ -11,6 +11,11 @@ const MOST_NAME = 256;
 /** Bytes of a command's line without names and keys: time, field names, digits. */
 const AROUND_COMMAND = 256;
 
+const EMPTY = Buffer.alloc(0);
+/** What stands between the keys and the duration of most lines, and behind it. */
+const ALL_KEYS_OK = Buffer.from('],"outcome":"ok","micros":');
+const LINE_END = Buffer.from("}\n");
+
 /** How the audit behaves. */
 export interface AuditOptions {
   /** When events cannot be written: stop accepting commands, or go on and count what is lost. @default "stop" */
@@ -34,6 +39,14 @@ export interface AuditedSession {
   readonly database: string;
 }
 
+/** The keys of one command, where they lie in its bytes. */
+export interface KeyRanges {
+  readonly bytes: Buffer;
+  /** Where each starts, and one past its last byte; entries from `2 * count` on are left-overs. */
+  readonly ranges: readonly number[];
+  readonly count: number;
+}
+
 /** What has become of the events so far. */
 export interface AuditCounters {
   /** Events that the operating system has taken. */
@@ -53,8 +66,11 @@ export interface AuditHealth {
 interface SessionText {
   /** From `"session":` on, without a Redis user. */
   readonly fields: string;
-  /** The same for commands, ready to be copied: from behind the time to before the command's name. */
-  command: Buffer;
+  /** The same for commands, with the Redis user. */
+  command: string;
+  /** The command that was written last, and what its line has between the time and the keys. */
+  name: string | undefined;
+  head: Buffer;
 }
 
 /**
@@ -140,7 +156,7 @@ export class AuditLog {
   sessionStart(session: AuditedSession): void {
     const { id, user, roles, remote, database } = session;
     const fields = `"session":${id},"user":${nameText(user)},"remote":${nameText(remote)},"database":${nameText(database)}`;
-    this.#sessions.set(id, { fields, command: commandHead(fields) });
+    this.#sessions.set(id, { fields, command: fields, name: undefined, head: EMPTY });
     const written = roles.slice(0, MOST_KEYS / 2).map(nameText).join(",");
     this.#event("session_start", `${fields},"roles":[${written}]${moreText(roles.length - MOST_KEYS / 2)}`);
   }
@@ -154,7 +170,10 @@ export class AuditLog {
   authentication(id: number, redisUser: string, ok: boolean): void {
     const fields = `${this.#fieldsOf(id)},"redisUser":${nameText(redisUser)}`;
     const session = this.#sessions.get(id);
-    if (ok && session !== undefined) session.command = commandHead(fields);
+    if (ok && session !== undefined) {
+      session.command = fields;
+      session.name = undefined;
+    }
     this.#event("authentication", `${fields},"ok":${ok}`);
   }
 
@@ -162,28 +181,31 @@ export class AuditLog {
    * A command whose reply is known. Nothing of `keys` is kept; long keys are cut, and of more than 64 the rest is counted.
    *
    * @param outcome `ok`, `denied`, `unanswered` where the client left before the reply, or the first word of the error
-   * @param keyCount where the command has more keys than are handed over
    */
-  command(id: number, name: string, keys: readonly Buffer[], outcome: string, durationMicros: number, keyCount = keys.length): void {
+  command(id: number, name: string, keys: KeyRanges, outcome: string, durationMicros: number): void {
     if (!this.#hasRoom()) return;
-    const head = this.#sessions.get(id)?.command ?? commandHead(`"session":${id}`);
-    const shownName = clipped(name);
+    const head = this.#commandHead(id, name);
     const shownOutcome = clipped(outcome);
-    const count = Math.min(keys.length, MOST_KEYS);
-    let most = AROUND_COMMAND + head.length + mostTextBytes(shownName) + mostTextBytes(shownOutcome);
-    for (let i = 0; i < count; i++) most += mostKeyBytes(keys[i]!);
+    const { bytes, ranges } = keys;
+    const count = Math.min(keys.count, MOST_KEYS);
+    let most = AROUND_COMMAND + head.length + mostTextBytes(shownOutcome);
+    for (let i = 0; i < 2 * count; i += 2) most += mostKeyBytes(ranges[i + 1]! - ranges[i]!);
     const chunk = this.#writer.chunkFor(most);
     chunk.append(this.#now());
     chunk.append(head);
-    chunk.appendText(shownName);
-    chunk.appendAscii(',"keys":[');
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < 2 * count; i += 2) {
       if (i > 0) chunk.appendAscii(",");
-      chunk.appendKey(keys[i]!);
+      chunk.appendKey(bytes, ranges[i]!, ranges[i + 1]!);
     }
-    chunk.appendAscii(`]${moreText(keyCount - count)},"outcome":`);
-    chunk.appendText(shownOutcome);
-    chunk.appendAscii(`,"micros":${wholeNumber(durationMicros)}}\n`);
+    if (outcome === "ok" && keys.count === count) {
+      chunk.append(ALL_KEYS_OK);
+    } else {
+      chunk.appendAscii(`]${moreText(keys.count - count)},"outcome":`);
+      chunk.appendText(shownOutcome);
+      chunk.appendAscii(',"micros":');
+    }
+    chunk.appendWholeNumber(durationMicros);
+    chunk.append(LINE_END);
     this.#added(chunk);
   }
 
@@ -278,6 +300,18 @@ export class AuditLog {
     return this.#sessions.get(id)?.fields ?? `"session":${id}`;
   }
 
+  /** What a command's line has between the time and the keys: clients repeat themselves, so the last one is kept. */
+  #commandHead(id: number, name: string): Buffer {
+    const session = this.#sessions.get(id);
+    if (session?.name === name) return session.head;
+    const head = Buffer.from(`","event":"command",${session?.command ?? `"session":${id}`},"command":${nameText(name)},"keys":[`);
+    if (session !== undefined) {
+      session.name = name;
+      session.head = head;
+    }
+    return head;
+  }
+
   /** A line's beginning up to the time; made once a millisecond. */
   #now(): Buffer {
     const now = Date.now();
@@ -287,10 +321,6 @@ export class AuditLog {
     }
     return this.#time;
   }
-}
-
-function commandHead(fields: string): Buffer {
-  return Buffer.from(`","event":"command",${fields},"command":`);
 }
 
 function moreText(more: number): string {
@@ -303,8 +333,4 @@ function clipped(name: string): string {
 
 function nameText(name: string): string {
   return jsonText(clipped(name));
-}
-
-function wholeNumber(value: number): number {
-  return Number.isFinite(value) && value > 0 ? Math.round(value) : 0;
 }

@@ -1,4 +1,4 @@
-import { frameEnd } from "../resp/request-parser.ts";
+import { FrameReader } from "../resp/frame-reader.ts";
 import type { Redirection } from "../routing/redirection.ts";
 import type { UpstreamError } from "./upstream-error.ts";
 
@@ -64,11 +64,13 @@ export class Exchange {
   }
 }
 
+const reader = new FrameReader();
+
 /** Cuts `exchange` behind its answered requests: the next request's own bytes, and an exchange of those behind it. */
 export function cutBehindAnswered(exchange: Exchange): { request: Buffer; rest: Exchange | undefined } {
   let start = exchange.start;
-  for (let i = 0; i < exchange.answered; i++) start = frameEnd(exchange.bytes, start);
-  const end = frameEnd(exchange.bytes, start);
+  for (let i = 0; i < exchange.answered; i++) start = reader.read(exchange.bytes, start);
+  const end = reader.read(exchange.bytes, start);
   const left = exchange.count - exchange.answered - 1;
   exchange.count = exchange.answered;
   const { target, bytes, startedAt } = exchange;

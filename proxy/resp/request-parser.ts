@@ -237,19 +237,3 @@ function headerBytes(length: number): number {
 function printable(byte: number): string {
   return byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "?";
 }
-
-/** Where the frame at `start` ends. Only for a frame that a RequestParser has found whole. */
-export function frameEnd(buffer: Buffer, start: number): number {
-  let [pos, count] = number(buffer, start + 1);
-  while (count-- > 0) {
-    const [data, length] = number(buffer, pos + 1);
-    pos = data + length + 2;
-  }
-  return pos;
-}
-
-function number(buffer: Buffer, pos: number): [next: number, value: number] {
-  let value = 0;
-  while (buffer[pos] !== CR) value = value * 10 + (buffer[pos++]! - ZERO);
-  return [pos + 2, value];
-}

@@ -36,6 +36,8 @@ export interface CommandEntry {
   readonly responsePolicy: string;
   /** Routed by the key at `firstKey` and nothing else: no special handling, never waiting, no subcommands. */
   readonly simple: boolean;
+  /** Has one key, at `firstKey`, and no other. */
+  readonly oneKey: boolean;
   /** By name in lower case; empty for a command that is no container. */
   readonly subcommands: ReadonlyMap<string, CommandEntry>;
 }
@@ -143,6 +145,7 @@ function parseEntry(item: ReplyValue[], special: ReadonlySet<string>): CommandEn
     blocking,
     keySpecs,
     firstKey,
+    oneKey: firstKey > 0 && keySpecs.length === 1 && isSingle(keySpecs[0]!),
     simple: firstKey > 0 && !blocking && subcommands.size === 0 && !special.has(name),
     requestPolicy: tips.get("request_policy") ?? "",
     responsePolicy: tips.get("response_policy") ?? "",
@@ -187,6 +190,10 @@ function parseFind(type: string, spec: Map<string, ReplyValue>): FindKeys | unde
 function fixedFirstKey(specs: readonly KeySpec[]): number {
   const first = specs[0];
   return first?.begin.kind === "index" && first.find.kind === "range" ? first.begin.index : 0;
+}
+
+function isSingle({ find }: KeySpec): boolean {
+  return find.kind === "range" && find.lastKey === 0;
 }
 
 function fields(value: ReplyValue): Map<string, ReplyValue> {

@@ -1,8 +1,9 @@
-import type { AuditLog } from "../access/audit.ts";
+import type { AuditLog, KeyRanges } from "../access/audit.ts";
 import type { Identity } from "../access/identity.ts";
 import type { Database } from "../cluster/database.ts";
 import type { Exchange } from "../cluster/exchange.ts";
-import { RequestParser } from "../resp/request-parser.ts";
+import { EMPTY } from "../resp/bytes.ts";
+import { FrameReader } from "../resp/frame-reader.ts";
 import type { Request } from "../resp/request-parser.ts";
 import type { CommandEntry, CommandTable } from "../routing/command-table.ts";
 import { argument, entryOf, keyIndexes } from "../routing/keys.ts";
@@ -10,15 +11,10 @@ import type { Logger } from "./log.ts";
 import type { Totals } from "./proxy.ts";
 import type { SessionObserver } from "./session-options.ts";
 
-/** Keys of one command that are written; the audit says how many more there were. */
-const MOST_KEYS = 64;
 /** Names that no server knows may be anything, a mistyped password among them: no more of them is written than this. */
 const UNKNOWN_NAME = "(unknown command)";
 /** The client left before the reply: whether the command was executed, nobody waited to hear. */
 const UNANSWERED = "unanswered";
-/** The bounds were checked when the request was taken; here they only must not be in the way. */
-const ANY = { maxBulkBytes: Number.MAX_SAFE_INTEGER, maxArguments: Number.MAX_SAFE_INTEGER, maxInlineBytes: Number.MAX_SAFE_INTEGER };
-
 /** Whose session it is, and who is to hear of it. */
 export interface ObserverOptions {
   readonly id: number;
@@ -55,8 +51,8 @@ export function sessionObserver(options: ObserverOptions): SessionObserver & { e
       denied++;
       totals.denied++;
       if (options.commands !== "denied") return;
-      const [name, keys] = described(request, database.table);
-      audit?.command(id, name, keys, "denied", 0);
+      const entry = commandOf(request, database.table);
+      audit?.command(id, entry?.name ?? UNKNOWN_NAME, keysOf(request, entry), "denied", 0);
     },
     authentication(redisUser, ok) {
       audit?.authentication(id, redisUser, ok);
@@ -72,29 +68,51 @@ export function sessionObserver(options: ObserverOptions): SessionObserver & { e
   };
 }
 
+const reader = new FrameReader();
+
 function writeCommands(audit: AuditLog, id: number, exchange: Exchange, table: CommandTable): void {
   if (exchange.end === exchange.start) return;
-  const micros = Math.round((performance.now() - exchange.startedAt) * 1_000);
-  const parser = new RequestParser(ANY);
-  parser.push(exchange.bytes.subarray(exchange.start, exchange.end));
-  for (let i = 0; i < exchange.count && parser.next(); i++) {
-    const failure = exchange.failures?.find(({ index }) => index === i);
-    const [name, keys] = described(parser, table);
-    const outcome = i >= exchange.answered ? UNANSWERED : exchange.refused ? "denied" : (failure?.word ?? "ok");
-    if (name !== "auth") audit.command(id, name, keys, outcome, micros);
+  const micros = (performance.now() - exchange.startedAt) * 1_000;
+  let next = exchange.start;
+  for (let i = 0; i < exchange.count; i++) {
+    next = reader.read(exchange.bytes, next);
+    const entry = commandOf(reader, table);
+    if (entry?.name === "auth") continue;
+    audit.command(id, entry?.name ?? UNKNOWN_NAME, keysOf(reader, entry), outcomeOf(exchange, i), micros);
   }
 }
 
-/** A command's name as the audit has it (`container|sub`), and its keys. */
-function described(request: Request, table: CommandTable): [name: string, keys: Buffer[]] {
-  const entry = entryOf(table, request);
-  if (entry === undefined) return [UNKNOWN_NAME, []];
-  const sub = subcommand(entry, request);
-  const keys = keyIndexes(sub ?? entry, request, MOST_KEYS).map((index) => argument(request, index));
-  return [(sub ?? entry).name, keys];
+function outcomeOf(exchange: Exchange, index: number): string {
+  if (index >= exchange.answered) return UNANSWERED;
+  if (exchange.refused) return "denied";
+  return exchange.failures?.find((failure) => failure.index === index)?.word ?? "ok";
 }
 
-function subcommand(entry: CommandEntry, request: Request): CommandEntry | undefined {
-  if (entry.subcommands.size === 0 || request.argc < 2) return undefined;
-  return entry.subcommands.get(argument(request, 1).toString("latin1").toLowerCase());
+/** The command that a request is, as the audit names it: of a container, the subcommand. */
+function commandOf(request: Request, table: CommandTable): CommandEntry | undefined {
+  const entry = entryOf(table, request);
+  if (entry === undefined || entry.subcommands.size === 0 || request.argc < 2) return entry;
+  return entry.subcommands.get(argument(request, 1).toString("latin1").toLowerCase()) ?? entry;
+}
+
+/** One for all, as the audit keeps nothing of it: this is called for every command. */
+const keys: { bytes: Buffer; ranges: number[]; count: number } = { bytes: EMPTY, ranges: [], count: 0 };
+
+function keysOf(request: Request, entry: CommandEntry | undefined): KeyRanges {
+  const { frame, start, offsets } = request;
+  keys.bytes = frame;
+  keys.count = 0;
+  if (entry === undefined) return keys;
+  if (entry.oneKey) {
+    if (entry.firstKey < request.argc) addKey(start + offsets[2 * entry.firstKey]!, start + offsets[2 * entry.firstKey + 1]!);
+    return keys;
+  }
+  for (const index of keyIndexes(entry, request)) addKey(start + offsets[2 * index]!, start + offsets[2 * index + 1]!);
+  return keys;
+}
+
+function addKey(from: number, to: number): void {
+  keys.ranges[2 * keys.count] = from;
+  keys.ranges[2 * keys.count + 1] = to;
+  keys.count++;
 }

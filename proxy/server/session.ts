@@ -10,6 +10,7 @@ import type { UpstreamError } from "../cluster/upstream-error.ts";
 import type { UserConnections } from "../cluster/user-connections.ts";
 import { encodeError, encodeSimple } from "../resp/encoder.ts";
 import { errorWord } from "../resp/error-word.ts";
+import { FrameReader } from "../resp/frame-reader.ts";
 import { RequestParser } from "../resp/request-parser.ts";
 import type { Request } from "../resp/request-parser.ts";
 import { argument, argumentSpells, entryOf, keyIndexes } from "../routing/keys.ts";
@@ -569,10 +570,9 @@ export class Session implements ReplyTarget {
 
   /** Where a request that was planned before goes, read off its bytes again. */
   #destination(bytes: Buffer): { slot: number; readonly: boolean } {
-    const parser = new RequestParser(this.#options.limits.authenticated);
-    parser.push(bytes);
-    parser.next();
-    const plan: Plan = planCluster(parser, this.#database.table, this.#database.profile);
+    const request = new FrameReader();
+    request.read(bytes, 0);
+    const plan: Plan = planCluster(request, this.#database.table, this.#database.profile);
     const forward = plan.kind === "forward" ? plan : undefined;
     return { slot: forward?.slot ?? this.#homeSlot, readonly: forward?.readonly ?? false };
   }

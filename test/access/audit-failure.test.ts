@@ -8,12 +8,12 @@ import type { TestContext } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { AuditLog } from "../../proxy/access/audit.ts";
 import { CHUNK_BYTES } from "../../proxy/access/audit-chunk.ts";
-import { directory, eventsOf, opened, parsed, until } from "./support/audit.ts";
+import { directory, eventsOf, keysOf, opened, parsed, until } from "./support/audit.ts";
 import type { AuditEvent } from "./support/audit.ts";
 
 const KIB = 1_024;
 const MOST = 512 * KIB;
-const KEYS = [Buffer.from("user:profile:100")];
+const KEYS = keysOf(Buffer.from("user:profile:100"));
 
 /** Writes commands whose durations are their numbers. */
 function commands(audit: AuditLog, from: number, count: number): number {

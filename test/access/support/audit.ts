@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { AuditLog } from "../../../proxy/access/audit.ts";
-import type { AuditOptions } from "../../../proxy/access/audit.ts";
+import type { AuditOptions, KeyRanges } from "../../../proxy/access/audit.ts";
 
 /** One line of the audit, as JSON has it. */
 export type AuditEvent = Record<string, unknown> & { readonly time: string; readonly event: string };
@@ -24,6 +24,13 @@ export async function opened(t: TestContext, file: string, options: AuditOptions
   const audit = await AuditLog.open(file, { retryMs: 20, ...options });
   t.after(() => audit.close());
   return audit;
+}
+
+/** The keys of a command that has no other arguments. */
+export function keysOf(...keys: readonly Buffer[]): KeyRanges {
+  let end = 0;
+  const ranges = keys.flatMap((key) => [end, (end += key.length)]);
+  return { bytes: Buffer.concat(keys), ranges, count: keys.length };
 }
 
 /** All lines of a file; throws where one is not whole. */
