@@ -47,8 +47,11 @@ export class Exchange {
   /** The next in its connection's order, and the next in its client's. */
   nextOnConnection: Exchange | undefined = undefined;
   nextForClient: Exchange | undefined = undefined;
-  /** Replies that wait for those before them. */
-  held: Buffer[] | undefined = undefined;
+  /** Replies that wait for those before them: `held[heldStart, heldEnd)`, and what came behind it. */
+  held: Buffer | undefined = undefined;
+  heldStart = 0;
+  heldEnd = 0;
+  heldMore: Buffer[] | undefined = undefined;
 
   constructor(target: ReplyTarget, bytes: Buffer, start: number, end: number, count: number, startedAt: number) {
     this.target = target;

@@ -16,6 +16,8 @@ KINDS["%".charCodeAt(0)] = KIND_MAP;
 KINDS["|".charCodeAt(0)] = KIND_ATTRIBUTE;
 
 const MAX_LENGTH = 2 ** 40;
+/** Digits of the length of a bulk string that can lie whole in one chunk of a socket. */
+const MOST_PLAIN_DIGITS = 8;
 
 /**
  * Finds where each reply of a server ends, in RESP2 and RESP3, without reading what is in it: the bytes can be passed on as
@@ -46,7 +48,11 @@ export class ReplyScanner {
    * @throws ProtocolError where the bytes can be no reply
    */
   scan(buffer: Buffer, pos: number, end: number): number {
-    if (this.#missing === 0) this.#missing = 1;
+    if (this.#missing === 0) {
+      const whole = endOfWhole(buffer, pos, end);
+      if (whole > 0) return whole;
+      this.#missing = 1;
+    }
     for (;;) {
       if (this.#skip > 0) {
         const step = Math.min(this.#skip, end - pos);
@@ -108,4 +114,25 @@ export class ReplyScanner {
     else if (kind === KIND_ATTRIBUTE) this.#missing += 2 * Math.max(value, 0) + 1;
     return --this.#missing === 0;
   }
+}
+
+/** One past the last byte of a plain reply that lies whole in `[pos, end)`, else 0: what most replies are, found without a state. */
+function endOfWhole(buffer: Buffer, pos: number, end: number): number {
+  const kind = KINDS[buffer[pos]!];
+  let at = pos + 1;
+  if (kind === KIND_LINE) {
+    while (at < end) if (buffer[at++] === LF) return at;
+    return 0;
+  }
+  if (kind !== KIND_BULK) return 0;
+  let length = 0;
+  const latest = at + MOST_PLAIN_DIGITS;
+  for (; at < end && at < latest; at++) {
+    const byte = buffer[at]!;
+    if (byte < ZERO || byte > NINE) break;
+    length = length * 10 + byte - ZERO;
+  }
+  if (at === pos + 1 || buffer[at] !== CR || buffer[at + 1] !== LF) return 0;
+  at += length + 4;
+  return at <= end ? at : 0;
 }

@@ -1,5 +1,7 @@
 import type { Exchange } from "../cluster/exchange.ts";
 import type { Outbox } from "../cluster/outbox.ts";
+import { sharedCopies } from "../cluster/shared-copies.ts";
+import { EMPTY } from "../resp/bytes.ts";
 import { ReplyScanner } from "../resp/reply-scanner.ts";
 
 /** Held replies smaller than this are copied, so that they do not keep a whole chunk of a node's socket in memory. */
@@ -50,9 +52,8 @@ export class ReplyQueue {
     if (exchange === this.#head) {
       this.#outbox.append(bytes, start, end);
     } else {
-      const piece = bytes.subarray(start, end);
-      (exchange.held ??= []).push(piece.length < COPY_BELOW ? Buffer.from(piece) : piece);
-      this.heldBytes += piece.length;
+      this.heldBytes += end - start;
+      hold(exchange, bytes, start, end);
     }
     this.settle();
   }
@@ -64,12 +65,16 @@ export class ReplyQueue {
    */
   dropTorn(exchange: Exchange): boolean {
     if (exchange === this.#head) return false;
-    const bytes = Buffer.concat(exchange.held ?? []);
+    const { held = EMPTY, heldStart, heldEnd, heldMore = [] } = exchange;
+    const bytes = Buffer.concat([held.subarray(heldStart, heldEnd), ...heldMore]);
     const scanner = new ReplyScanner();
     let end = 0;
     for (let i = 0; i < exchange.answered; i++) end = scanner.scan(bytes, end, bytes.length);
     this.heldBytes -= bytes.length - end;
-    exchange.held = [bytes.subarray(0, end)];
+    exchange.held = bytes;
+    exchange.heldStart = 0;
+    exchange.heldEnd = end;
+    exchange.heldMore = undefined;
     return true;
   }
 
@@ -94,17 +99,38 @@ export class ReplyQueue {
     while (exchange !== undefined) {
       const next: Exchange | undefined = exchange.nextForClient;
       exchange.nextForClient = undefined;
-      exchange.held = undefined;
+      exchange.held = exchange.heldMore = undefined;
       this.#onDone(exchange);
       exchange = next;
     }
   }
 
   #release(exchange: Exchange): void {
-    for (const piece of exchange.held ?? []) {
+    if (exchange.held === undefined) return;
+    this.heldBytes -= exchange.heldEnd - exchange.heldStart;
+    this.#outbox.append(exchange.held, exchange.heldStart, exchange.heldEnd);
+    for (const piece of exchange.heldMore ?? []) {
       this.heldBytes -= piece.length;
       this.#outbox.append(piece, 0, piece.length);
     }
-    exchange.held = undefined;
+    exchange.held = exchange.heldMore = undefined;
+  }
+}
+
+/** Keeps `bytes[start, end)` with the exchange, behind what it holds. */
+function hold(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
+  let piece = bytes;
+  let from = start;
+  if (end - start < COPY_BELOW) {
+    from = sharedCopies.add(bytes, start, end);
+    piece = sharedCopies.slab;
+  }
+  const to = from + end - start;
+  if (exchange.held === undefined) {
+    exchange.held = piece;
+    exchange.heldStart = from;
+    exchange.heldEnd = to;
+  } else {
+    (exchange.heldMore ??= []).push(piece.subarray(from, to));
   }
 }
