@@ -1,28 +1,35 @@
 import type { Writable } from "node:stream";
 
-/** Something that holds bytes back until the event loop's turn is over. */
-interface Flushable {
-  flush(): void;
-}
-
-let waiting: Flushable[] = [];
+let waiting: Outbox[] = [];
+let late: Outbox[] = [];
 
 /**
- * Has `flush` called once, when all sockets that were readable in this turn of the event loop have been read: so the small
+ * Has the outbox flushed once, when all sockets that were readable in this turn of the event loop have been read: so the small
  * requests of many clients leave in one write a node, and the replies of many requests in one write a client.
  */
-function flushAtEndOfTurn(outbox: Flushable): void {
-  if (waiting.push(outbox) === 1) setImmediate(flushAll);
+function flushAtEndOfTurn(outbox: Outbox): void {
+  if (waiting.push(outbox) === 1) setImmediate(endTurn);
 }
 
-function flushAll(): void {
-  const flushed = waiting;
+function endTurn(): void {
+  const ended = waiting;
   waiting = [];
+  for (const outbox of ended) outbox.endTurn();
+}
+
+/** What was held back longest has waited `HELD_BACK_MS` when this is called. */
+function flushLate(): void {
+  const flushed = late;
+  late = [];
   for (const outbox of flushed) outbox.flush();
 }
 
 /** Pieces of at least so many bytes are written as they are; smaller ones are copied together. */
 const COPY_BELOW = 16_384;
+/** Milliseconds that bytes are held back at most while more is about to follow, and bytes from which on they are not. */
+const HELD_BACK_MS = 1;
+const HELD_BACK_BYTES = 16_384;
+const NEVER = (): boolean => false;
 
 /** Collects pieces of buffers for one socket during a turn of the event loop, and writes them at its end. */
 export class Outbox {
@@ -31,15 +38,22 @@ export class Outbox {
 
   readonly #socket: Writable;
   readonly #onFlush: () => void;
+  readonly #moreToCome: () => boolean;
   #pieces: Buffer[] = [];
   #ranges: number[] = [];
   #corked = false;
   #scheduled = false;
+  #late = false;
 
-  /** @param onFlush called after the collected bytes were handed to the socket */
-  constructor(socket: Writable, onFlush: () => void) {
+  /**
+   * @param onFlush called after the collected bytes were handed to the socket
+   * @param moreToCome asked at the end of a turn: whether the bytes had better wait, for a millisecond at most, for those that
+   * are on their way, as a write costs much more than the bytes in it
+   */
+  constructor(socket: Writable, onFlush: () => void, moreToCome = NEVER) {
     this.#socket = socket;
     this.#onFlush = onFlush;
+    this.#moreToCome = moreToCome;
   }
 
   /** While held, bytes are collected and nothing is written. */
@@ -59,19 +73,32 @@ export class Outbox {
       this.#pieces.push(piece);
       this.#ranges.push(start, end);
     }
-    this.#schedule();
+    if (!this.#scheduled) this.#schedule();
+  }
+
+  /** Called at the end of each turn in which bytes were added. */
+  endTurn(): void {
+    this.#scheduled = false;
+    if (this.length >= HELD_BACK_BYTES || !this.#moreToCome()) {
+      this.flush();
+      return;
+    }
+    if (this.#late) return;
+    this.#late = true;
+    if (late.push(this) === 1) setTimeout(flushLate, HELD_BACK_MS);
   }
 
   /** Hands all that is collected to the socket now. */
   flush(): void {
-    this.#scheduled = false;
+    this.#late = false;
     if (this.#corked || this.length === 0) return;
     const pieces = this.#pieces;
     const ranges = this.#ranges;
     this.#pieces = [];
     this.#ranges = [];
+    const { length } = this;
     this.length = 0;
-    if (this.#socket.writable) writePieces(this.#socket, pieces, ranges);
+    if (this.#socket.writable) writePieces(this.#socket, pieces, ranges, length);
     this.#onFlush();
   }
 
@@ -89,19 +116,23 @@ export class Outbox {
   }
 }
 
-function writePieces(socket: Writable, pieces: Buffer[], ranges: number[]): void {
+function writePieces(socket: Writable, pieces: Buffer[], ranges: number[], length: number): void {
   if (pieces.length === 1) {
     socket.write(pieces[0]!.subarray(ranges[0], ranges[1]));
+    return;
+  }
+  if (length < COPY_BELOW) {
+    socket.write(join(pieces, ranges, 0, pieces.length, length));
     return;
   }
   socket.cork();
   let small = 0;
   let smallBytes = 0;
   for (let i = 0; i < pieces.length; i++) {
-    const length = ranges[2 * i + 1]! - ranges[2 * i]!;
-    if (length < COPY_BELOW) {
+    const bytes = ranges[2 * i + 1]! - ranges[2 * i]!;
+    if (bytes < COPY_BELOW) {
       small++;
-      smallBytes += length;
+      smallBytes += bytes;
       continue;
     }
     if (small > 0) socket.write(join(pieces, ranges, i - small, i, smallBytes));

@@ -21,11 +21,18 @@ export class ReplyQueue {
   readonly #onDone: (exchange: Exchange) => void;
   #head: Exchange | undefined;
   #tail: Exchange | undefined;
+  /** Where the requests lie that were answered last. */
+  #lastBytes: Buffer | undefined;
 
   /** @param onDone called for each exchange whose last reply was handed to the outbox, in order */
   constructor(outbox: Outbox, onDone: (exchange: Exchange) => void) {
     this.#outbox = outbox;
     this.#onDone = onDone;
+  }
+
+  /** True while requests that came with ones already answered, in one piece, are still owed: their replies will mostly be here in a moment. */
+  get midway(): boolean {
+    return this.#head !== undefined && (this.#head.bytes === this.#lastBytes || this.#head.answered > 0);
   }
 
   get empty(): boolean {
@@ -84,8 +91,12 @@ export class ReplyQueue {
       const done: Exchange = this.#head;
       this.#head = done.nextForClient;
       done.nextForClient = undefined;
-      if (this.#head === undefined) this.#tail = undefined;
-      else this.#release(this.#head);
+      if (this.#head === undefined) {
+        this.#tail = this.#lastBytes = undefined;
+      } else {
+        this.#lastBytes = done.bytes;
+        this.#release(this.#head);
+      }
       this.requests -= done.count;
       this.#onDone(done);
     }

@@ -95,9 +95,13 @@ export class Session implements ReplyTarget {
     this.#sessionUser = options.policy.databaseUser;
     this.#homeSlot = (options.id * 2_654_435_761) % SLOTS;
     this.#parser = new RequestParser(options.limits.unauthenticated);
-    this.#outbox = new Outbox(this.#socket, () => {
-      this.#checkOutput();
-    });
+    this.#outbox = new Outbox(
+      this.#socket,
+      () => {
+        this.#checkOutput();
+      },
+      () => this.#queue.midway,
+    );
     this.#queue = new ReplyQueue(this.#outbox, (exchange) => {
       this.#observer.exchangeDone(exchange);
     });
