@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Cluster, Redis } from "ioredis";
@@ -7,14 +7,13 @@ import type { ClusterOptions, RedisOptions } from "ioredis";
 import type { NodeAddress } from "../../components/cluster-plan.ts";
 import { renderPemBundle } from "../../components/pem-bundle.ts";
 import { createCluster } from "../../components/provider/redis-cli.ts";
-import { renderRedisConf } from "../../components/redis-conf.ts";
 import type { RedisParameter } from "../../components/redis-conf.ts";
 import { fullAccessRules, renderUsersAcl, systemUser, systemUserRules } from "../../components/users-acl.ts";
 import type { SystemUserName } from "../../components/users-acl.ts";
 import { makeAuthorities, makeLeaf } from "./certificates.ts";
 import type { TestAuthorities } from "./certificates.ts";
-import { Child } from "./child.ts";
 import { findFreePorts } from "./free-ports.ts";
+import { TestServer } from "./redis-server.ts";
 import { waitFor } from "./wait-for.ts";
 
 /** How a test's cluster is made. */
@@ -32,13 +31,8 @@ export interface TestClusterOptions {
 }
 
 /** One running redis-server of a {@link TestCluster}. */
-export interface TestNode extends NodeAddress {
-  readonly directory: string;
-  /** The process; another one after a restart. */
-  child: Child;
-}
+export type TestNode = TestServer;
 
-const startLimitMs = 20_000;
 const formationLimitMs = 60_000;
 const systemUsers = Object.keys(systemUserRules) as SystemUserName[];
 
@@ -118,7 +112,7 @@ export class TestCluster {
 
   /** Starts a node that has ended again, with the data it has. */
   async restart(node: TestNode): Promise<void> {
-    node.child = startServer(node.directory);
+    node.restart();
     await this.#answers(node);
   }
 
@@ -166,39 +160,21 @@ export class TestCluster {
   async #answers(node: TestNode): Promise<void> {
     const client = this.direct(node);
     try {
-      await waitFor(`the node at ${node.port} answers`, startLimitMs, async () => {
-        if (node.child.end !== undefined) throw new Error(`it has ended: ${node.child.log}`);
-        return (await client.call("PING")) === "PONG";
-      });
+      await node.answers(client);
     } finally {
       client.disconnect();
     }
   }
 }
 
-async function makeNode(parent: string, port: number, authorities: TestAuthorities, acl: string, replicationPassword: string, options: TestClusterOptions): Promise<TestNode> {
-  const directory = join(parent, String(port));
-  mkdirSync(join(directory, "data"), { recursive: true });
-  const leaf = await makeLeaf(authorities, "redis", { commonName: "127.0.0.1" });
-  const at = (file: string): string => join(directory, file);
-  const conf = renderRedisConf({
-    ...{ host: "127.0.0.1", port, dataDirectory: at("data"), logFile: at("redis.log"), aclFile: at("users.acl") },
-    ...{ certFile: at("server.crt"), keyFile: at("server.key"), caFile: at("pem-bundle.cas") },
-    ...{ masterUser: "replica-user", masterPassword: replicationPassword, nodeTimeoutMs: options.nodeTimeoutMs ?? 1000 },
-    parameters: options.parameters ?? { save: "" },
+async function makeNode(parent: string, port: number, authorities: TestAuthorities, acl: string, replicationPassword: string, { nodeTimeoutMs, parameters }: TestClusterOptions): Promise<TestServer> {
+  return new TestServer({
+    directory: join(parent, String(port)),
+    ...{ port, acl, replicationPassword },
+    certificate: await makeLeaf(authorities, "redis", { commonName: "127.0.0.1" }),
+    caPem: authorities.redis.certPem,
+    bundle: renderPemBundle(authorities.redis.certPem, authorities.db_client.certPem),
+    ...(nodeTimeoutMs !== undefined && { nodeTimeoutMs }),
+    ...(parameters !== undefined && { parameters }),
   });
-  const contents = {
-    "redis.conf": conf,
-    "users.acl": acl,
-    "ca.crt": authorities.redis.certPem,
-    "server.crt": leaf.certPem,
-    "server.key": leaf.keyPem,
-    "pem-bundle.cas": renderPemBundle(authorities.redis.certPem, authorities.db_client.certPem),
-  };
-  for (const [file, content] of Object.entries(contents)) writeFileSync(at(file), content, { mode: 0o600 });
-  return { host: "127.0.0.1", port, directory, child: startServer(directory) };
-}
-
-function startServer(directory: string): Child {
-  return new Child({ command: "redis-server", args: [join(directory, "redis.conf")], directory, logFile: join(directory, "output.log") });
 }
