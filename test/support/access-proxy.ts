@@ -32,6 +32,8 @@ export interface TestProxyOptions {
   readonly roles?: readonly unknown[];
   /** Further keys of the database's entry, or in place of those there. */
   readonly database?: Readonly<Record<string, unknown>>;
+  /** Further databases, by their entries; each listens on a port of its own. */
+  readonly furtherDatabases?: readonly Readonly<Record<string, unknown>>[];
   /** Further keys of proxy.yaml, or in place of those there. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Arguments of Node before the program, such as --cpu-prof. */
@@ -120,9 +122,12 @@ export class TestProxy {
     return client;
   }
 
-  /** A raw connection over TLS, not logged in: for bytes that no client library sends. */
-  socket(certificate = this.certificate): TLSSocket {
-    const socket = connect({ host: "127.0.0.1", port: this.port, ...this.tls(certificate) });
+  /**
+   * A raw connection over TLS, not logged in: for bytes that no client library sends.
+   * @param port of another database of the proxy, or of something in between
+   */
+  socket(certificate = this.certificate, port = this.port): TLSSocket {
+    const socket = connect({ host: "127.0.0.1", port, ...this.tls(certificate) });
     socket.on("error", () => undefined);
     return socket;
   }
@@ -165,7 +170,7 @@ async function writeFiles(directory: string, target: TestProxyTarget, options: T
     audit: { file: "audit.log", commands: "all" },
     ...(options.limits !== undefined && { limits: options.limits }),
     ...(options.roles !== undefined && { roles: options.roles }),
-    databases: [database],
+    databases: [database, ...(options.furtherDatabases ?? [])],
     ...options.config,
   };
   const contents = {

@@ -30,9 +30,9 @@ export class RawConnection {
     });
   }
 
-  /** Connects and logs in as `user`. */
-  static async open(proxy: TestProxy, user = "alice", certificate?: TestCertificate): Promise<RawConnection> {
-    const connection = await RawConnection.anonymous(proxy, certificate);
+  /** Connects, to another port than the proxy's first if one is given, and logs in as `user`. */
+  static async open(proxy: TestProxy, user = "alice", certificate?: TestCertificate, port?: number): Promise<RawConnection> {
+    const connection = await RawConnection.anonymous(proxy, certificate, port);
     const reply = await connection.ask("AUTH", user, proxy.target.passwords[user]!);
     if (reply !== "+OK\r\n") throw new Error(`AUTH as ${user}: ${reply}`);
     return connection;
@@ -44,8 +44,8 @@ export class RawConnection {
   }
 
   /** Connects without logging in. */
-  static async anonymous(proxy: TestProxy, certificate?: TestCertificate): Promise<RawConnection> {
-    const socket = proxy.socket(certificate);
+  static async anonymous(proxy: TestProxy, certificate?: TestCertificate, port?: number): Promise<RawConnection> {
+    const socket = proxy.socket(certificate, port);
     await within("the TLS handshake", replyLimitMs, once(socket, "secureConnect"));
     return new RawConnection(socket);
   }

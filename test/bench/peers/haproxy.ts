@@ -3,10 +3,10 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Child } from "../../support/child.ts";
 import { findFreePorts } from "../../support/free-ports.ts";
+import { startStandalone } from "../../support/standalone-server.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import { loadUser, PeerUnavailableError, tlsArguments } from "../peer.ts";
 import type { Peer, PeerContext } from "../peer.ts";
-import { startStandalone } from "./standalone.ts";
 
 const program = "/usr/sbin/haproxy";
 
@@ -14,7 +14,7 @@ const program = "/usr/sbin/haproxy";
 export async function startHaproxy(context: PeerContext): Promise<Peer> {
   install();
   const { directory, files } = context;
-  const server = await startStandalone(context);
+  const server = await startStandalone(context.cluster);
   const [port] = await findFreePorts(1);
   const pem = join(directory, "haproxy.pem");
   writeFileSync(pem, readFileSync(files.cert, "utf8") + readFileSync(files.key, "utf8"), { mode: 0o600 });
