@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import { createServer } from "node:tls";
 import type { Server, TLSSocket } from "node:tls";
 import type { HostPort } from "../config.ts";
+import { provenCertificate } from "../access/client-certificate.ts";
 import { identityOf } from "../access/identity.ts";
 import type { Identity } from "../access/identity.ts";
 import { encodeError } from "../resp/encoder.ts";
@@ -13,6 +14,9 @@ export interface ListenerTls {
   /** The authority of users' certificates. */
   readonly clientCa: string;
 }
+
+/** A client that is turned away has so long to read why. */
+const LAST_WORD_MS = 1_000;
 
 /** What happens at a listener. */
 export interface ListenerEvents {
@@ -40,24 +44,28 @@ export class Listener {
       key: tls.key,
       ca: tls.clientCa,
       requestCert: true,
-      rejectUnauthorized: true,
+      // Decided by `provenCertificate`, for every client, before anything else.
+      rejectUnauthorized: false,
       minVersion: "TLSv1.2",
       handshakeTimeout: limits.tlsHandshakeTimeoutMs,
       allowHalfOpen: true,
     });
     this.#server.on("secureConnection", (socket) => {
       socket.on("error", () => socket.destroy());
-      if (connectionCount() >= limits.maxConnections) {
-        events.onRefused(remoteOf(socket), `there are ${limits.maxConnections} connections already`);
-        socket.end(encodeError("ERR max number of clients reached"));
+      let identity;
+      try {
+        identity = identityOf(provenCertificate(socket));
+      } catch (error) {
+        turnAway(socket, `DENIED ${messageOf(error)}`);
+        events.onRefused(remoteOf(socket), messageOf(error));
         return;
       }
-      try {
-        events.onClient(socket, identityOf(socket.getPeerX509Certificate()!));
-      } catch (error) {
-        events.onRefused(remoteOf(socket), messageOf(error));
-        socket.destroy();
+      if (connectionCount() >= limits.maxConnections) {
+        turnAway(socket, "ERR max number of clients reached");
+        events.onRefused(remoteOf(socket), `there are ${limits.maxConnections} connections already`);
+        return;
       }
+      events.onClient(socket, identity);
     });
     this.#server.on("tlsClientError", (error, socket) => {
       events.onRefused(remoteOf(socket), messageOf(error));
@@ -89,6 +97,17 @@ export class Listener {
   stop(): void {
     this.#server.close();
   }
+}
+
+/** Says why, in an error that any client shows as the reply to its first command, and ends the connection, whatever the client does. */
+function turnAway(socket: TLSSocket, error: string): void {
+  const timer = setTimeout(() => socket.destroy(), LAST_WORD_MS);
+  socket.once("close", () => {
+    clearTimeout(timer);
+  });
+  // What it sends is read, or its end would not be seen, and dropped.
+  socket.resume();
+  socket.end(encodeError(error));
 }
 
 function remoteOf(socket: TLSSocket): string {
