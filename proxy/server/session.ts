@@ -1,7 +1,5 @@
 import type { Socket } from "node:net";
 import type { Database } from "../cluster/database.ts";
-import { Delivery } from "../cluster/delivery.ts";
-import type { DeliveryContext, Enter, Turn } from "../cluster/delivery.ts";
 import { cutBehindAnswered, Exchange } from "../cluster/exchange.ts";
 import type { ReplyTarget } from "../cluster/exchange.ts";
 import { Outbox } from "../cluster/outbox.ts";
@@ -10,29 +8,29 @@ import type { UpstreamError } from "../cluster/upstream-error.ts";
 import type { UserConnections } from "../cluster/user-connections.ts";
 import { encodeError, encodeSimple } from "../resp/encoder.ts";
 import { errorWord } from "../resp/error-word.ts";
-import { FrameReader } from "../resp/frame-reader.ts";
 import { RequestParser } from "../resp/request-parser.ts";
 import type { Request } from "../resp/request-parser.ts";
 import { argument, argumentSpells, entryOf, keyIndexes } from "../routing/keys.ts";
-import type { Plan } from "../routing/plan.ts";
 import { fitsArity, planCluster, refusedWhileSubscribed, slotOfArgument } from "../routing/plan.ts";
 import { planStandalone } from "../routing/plan-standalone.ts";
 import type { StandalonePlan } from "../routing/plan-standalone.ts";
 import type { Redirection } from "../routing/redirection.ts";
 import { SLOTS } from "../routing/slot.ts";
-import { accessDenied, stepOfAuth } from "./authentication.ts";
+import { closeGently } from "./close-gently.ts";
 import { fanOut, fetchEach } from "./fan-out.ts";
 import { ReplyQueue } from "./reply-queue.ts";
 import { ReplyWindow } from "./reply-window.ts";
-import { Subscription } from "./subscription.ts";
+import { RequestRun } from "./request-run.ts";
+import { SessionDeliveries } from "./session-deliveries.ts";
+import { SessionLogin } from "./session-login.ts";
 import type { SessionObserver, SessionOptions } from "./session-options.ts";
+import { StallGuard } from "./stall-guard.ts";
+import { Subscription } from "./subscription.ts";
 
 const OK = encodeSimple("OK");
 const RESET = encodeSimple("RESET");
-const NOAUTH = encodeError("NOAUTH Authentication required.");
 /** Bytes of requests that are read although they cannot be taken yet. */
 const READ_AHEAD_BYTES = 65_536;
-const EMPTY_LIST: readonly Delivery[] = [];
 
 /**
  * One client's connection, from its first command to its end: reads requests, has them planned, sends them where the plans
@@ -48,12 +46,13 @@ export class Session implements ReplyTarget {
   readonly #outbox: Outbox;
   readonly #queue: ReplyQueue;
   readonly #window: ReplyWindow;
+  readonly #run: RequestRun;
+  readonly #login: SessionLogin;
+  readonly #deliveries: SessionDeliveries;
+  readonly #stall: StallGuard;
   /** Keyless commands go to the owner of this slot: always the same shard, so that they keep their order. */
   readonly #homeSlot: number;
 
-  #sessionUser: string | undefined;
-  #users: UserConnections | undefined;
-  #context: DeliveryContext | undefined;
   #epoch = 0;
   /** Standalone mode: the session's own connection, from the first command that leaves state in it. */
   #own: UpstreamConnection | undefined;
@@ -70,21 +69,7 @@ export class Session implements ReplyTarget {
   /** A command waits in Redis: if the client leaves, what comes must not be taken from Redis for nobody. */
   #waiting = false;
   #ended = false;
-  #stalled: NodeJS.Timeout | undefined;
   #whenDrained: (() => void) | undefined;
-  readonly #deliveries = new Set<Delivery>();
-  /** Requests to be sent again, one after the other, so that they keep their order. */
-  #turns: Enter[] = [];
-  #turnUnderWay = false;
-  #turnLoop = false;
-  #lastMoments: NodeJS.Timeout | undefined;
-
-  /** The run of requests for one connection that is still growing. */
-  #runConnection: UpstreamConnection | undefined;
-  #runBytes: Buffer | undefined;
-  #runStart = 0;
-  #runEnd = 0;
-  #runCount = 0;
   #now = performance.now();
 
   constructor(options: SessionOptions) {
@@ -92,13 +77,12 @@ export class Session implements ReplyTarget {
     this.#socket = options.socket;
     this.#database = options.database;
     this.#observer = options.observer;
-    this.#sessionUser = options.policy.databaseUser;
     this.#homeSlot = (options.id * 2_654_435_761) % SLOTS;
     this.#parser = new RequestParser(options.limits.unauthenticated);
     this.#outbox = new Outbox(
       this.#socket,
       () => {
-        this.#checkOutput();
+        this.#stall.check();
       },
       () => this.#queue.midway,
     );
@@ -106,12 +90,40 @@ export class Session implements ReplyTarget {
       this.#observer.exchangeDone(exchange);
     });
     this.#window = new ReplyWindow(options.limits.maxPipelineDepth, options.limits.maxClientOutputBytes);
+    this.#run = new RequestRun(this, this.#queue);
+    this.#login = new SessionLogin(options.database, options.policy, options.observer);
+    this.#deliveries = new SessionDeliveries({
+      database: options.database,
+      homeSlot: this.#homeSlot,
+      context: () => this.#login.context,
+      fill: (place, reply) => {
+        this.#fill(place, reply);
+      },
+      hold: () => {
+        this.#hold();
+      },
+      release: () => {
+        this.#release();
+      },
+    });
+    this.#stall = new StallGuard(options.socket, options.limits, {
+      onStall: () => {
+        this.#hold();
+      },
+      onRelief: () => {
+        this.#release();
+      },
+      onGivenUp: () => {
+        this.#observer.dropped("the client does not read its replies");
+        this.#socket.destroy();
+      },
+    });
     this.#listen();
   }
 
   /** Redis user of the session; undefined before the login. */
   get redisUser(): string | undefined {
-    return this.#users?.user;
+    return this.#login.users?.user;
   }
 
   /** Ends the session as soon as nothing is owed to the client: at once, where it waits or has subscriptions. */
@@ -143,7 +155,7 @@ export class Session implements ReplyTarget {
       this.#queue.settle();
       return rest;
     }
-    this.#sendAgain(again, request, (delivery) => {
+    this.#deliveries.again(again, request, (delivery) => {
       delivery.resumeAfter(redirection, error);
     });
     this.#queue.settle();
@@ -167,7 +179,7 @@ export class Session implements ReplyTarget {
       const { request, rest } = cutBehindAnswered(cut);
       const again = this.#standIn(cut, request);
       if (rest !== undefined) this.#queue.insertBehind(again, rest);
-      this.#sendAgain(again, request, (delivery) => {
+      this.#deliveries.again(again, request, (delivery) => {
         delivery.resumeAfterLoss(sent, reason);
       });
       cut = rest;
@@ -183,12 +195,6 @@ export class Session implements ReplyTarget {
       if (this.#closing) return;
       this.#parser.push(chunk);
       this.#process();
-    });
-    socket.on("drain", () => {
-      if (this.#stalled === undefined) return;
-      clearTimeout(this.#stalled);
-      this.#stalled = undefined;
-      this.#release();
     });
     socket.on("end", () => {
       this.#inputEnded = true;
@@ -232,7 +238,7 @@ export class Session implements ReplyTarget {
         if (accepting) this.#take();
         else this.#answer(this.#parser, encodeError(`${this.#database.profile.errorPrefix}the audit cannot be written; commands are refused until it can`));
       }
-      this.#closeRun();
+      this.#run.send(this.#now);
     } catch (error) {
       this.#breach(error);
     }
@@ -241,12 +247,12 @@ export class Session implements ReplyTarget {
     // Reading goes on while requests are held, up to a bound: it is how the end of the client is seen. What is buffered of a
     // request that is not whole counts for nothing here: the rest of it is what is waited for.
     else if (!starved && this.#parser.buffered > READ_AHEAD_BYTES) this.#socket.pause();
-    else if (this.#stalled === undefined) this.#socket.resume();
+    else if (!this.#stall.stalled) this.#socket.resume();
   }
 
   /** Whether one more request may be under way: neither are they too many, nor wait too many bytes for replies before them. */
   #hasRoom(): boolean {
-    return this.#queue.requests + this.#runCount < this.#window.size && this.#queue.heldBytes < this.#options.limits.maxClientOutputBytes;
+    return this.#queue.requests + this.#run.count < this.#window.size && this.#queue.heldBytes < this.#options.limits.maxClientOutputBytes;
   }
 
   /** A disk that is only slow slows clients down; refusing their commands is for one that takes nothing. */
@@ -261,13 +267,13 @@ export class Session implements ReplyTarget {
   /** The plain case (a simple command, a key, its owner's connection) without a plan object; all else is planned. */
   #take(): void {
     const request = this.#parser;
-    const users = this.#users;
+    const { users } = this.#login;
     if (users !== undefined && this.#subscription === undefined && this.#database.mode === "cluster") {
       const entry = entryOf(this.#database.table, request);
       if (entry?.simple === true && fitsArity(entry, request.argc) && this.#database.unsettledUntil <= this.#now) {
         const connection = users.forSlot(slotOfArgument(request, entry.firstKey));
         if (connection !== undefined) {
-          this.#forward(connection, request);
+          this.#run.add(connection, request, this.#now);
           return;
         }
       }
@@ -291,8 +297,7 @@ export class Session implements ReplyTarget {
       });
       return;
     }
-    const users = this.#users;
-    const context = this.#context;
+    const { users, context } = this.#login;
     if (users === undefined || context === undefined || users.refused !== undefined) {
       // Clients open with HELLO where they would rather speak RESP3: they must learn that it is not offered, logged in or not.
       if (plan.kind === "answer" && argumentSpells(request, 0, "hello")) this.#answer(request, plan.reply, true);
@@ -315,12 +320,12 @@ export class Session implements ReplyTarget {
       case "everyMaster":
         this.#afterDrainIf(plan.exclusive, () => {
           this.#onceSurveyed(() => {
-            this.#collect(request, (settle, turn) => fanOut(context, this.#database.topology, request, plan, settle, turn));
+            this.#deliveries.collect(this.#place(request), (settle, turn) => fanOut(context, this.#database.topology, request, plan, settle, turn));
           });
         });
         return;
       case "gets":
-        this.#collect(request, (settle, turn) => fetchEach(context, request, settle, turn));
+        this.#deliveries.collect(this.#place(request), (settle, turn) => fetchEach(context, request, settle, turn));
         return;
       case "subscribe":
         this.#drained(() => {
@@ -382,58 +387,33 @@ export class Session implements ReplyTarget {
   }
 
   #withoutLogin(request: Request): void {
-    if (this.#users !== undefined) this.#logout();
-    const user = this.#options.policy.databaseUser;
-    if (user !== undefined && !this.#options.policy.mayBeUser(user)) {
-      this.#observer.authentication(user, false);
-      this.#answer(request, accessDenied(this.#database.profile.errorPrefix));
-      this.#finish();
-      return;
-    }
-    this.#answer(request, NOAUTH);
+    if (this.#login.users !== undefined) this.#logout();
+    const { reply, close } = this.#login.refusal();
+    this.#answer(request, reply);
+    if (close) this.#finish();
   }
 
   #authenticate(request: Request): void {
     const args = Array.from({ length: request.argc - 1 }, (_, i) => argument(request, i + 1));
-    const { policy } = this.#options;
-    const step = stepOfAuth(args, {
-      sessionUser: this.#sessionUser,
-      mayBeUser: (user) => policy.mayBeUser(user),
-      errorPrefix: this.#database.profile.errorPrefix,
-    });
-    if (step.kind === "refuse") {
-      this.#observer.authentication(step.user, false);
-      this.#answer(request, step.reply);
-      if (step.close) this.#finish();
-      return;
-    }
     this.#hold();
-    void this.#database.login(step).then((login) => {
-      if (this.#ended) {
-        if ("connections" in login) this.#database.logout(login.connections);
-        return;
-      }
-      this.#observer.authentication(step.user, "connections" in login);
-      if ("connections" in login) this.#loggedIn(login.connections);
-      this.#answer(request, "connections" in login ? OK : login.error);
+    this.#login.authenticate(args, ({ reply, close }) => {
+      this.#applyLimits();
+      this.#answer(request, reply);
+      if (close) this.#finish();
       this.#release();
     });
   }
 
-  #loggedIn(connections: UserConnections): void {
-    if (this.#users !== undefined) this.#database.logout(this.#users);
-    this.#users = connections;
-    this.#context = this.#database.deliveryContext(connections);
-    this.#sessionUser = connections.user;
-    this.#parser.limits = this.#options.limits.authenticated;
+  #logout(): void {
+    this.#login.logout();
+    this.#own?.close("the session has ended");
+    this.#own = undefined;
+    this.#applyLimits();
   }
 
-  #logout(): void {
-    if (this.#users !== undefined) this.#database.logout(this.#users);
-    this.#own?.close("the session has ended");
-    this.#users = this.#context = this.#own = undefined;
-    this.#sessionUser = this.#options.policy.databaseUser;
-    this.#parser.limits = this.#options.limits.unauthenticated;
+  #applyLimits(): void {
+    const { authenticated, unauthenticated } = this.#options.limits;
+    this.#parser.limits = this.#login.users === undefined ? unauthenticated : authenticated;
   }
 
   #forwardPlanned(request: Request, plan: { slot: number | undefined; readonly: boolean }, users: UserConnections): void {
@@ -446,7 +426,7 @@ export class Session implements ReplyTarget {
       return;
     }
     const connection = this.#own ?? users.forSlot(slot);
-    if (connection !== undefined) this.#forward(connection, request);
+    if (connection !== undefined) this.#run.add(connection, request, this.#now);
     else alone();
   }
 
@@ -458,34 +438,9 @@ export class Session implements ReplyTarget {
     return entry !== undefined && keyIndexes(entry, request, 2).length > 1;
   }
 
-  /** Adds the request to the run that goes to `connection`, or begins one. */
-  #forward(connection: UpstreamConnection, request: Request): void {
-    if (connection === this.#runConnection && request.frame === this.#runBytes && request.start === this.#runEnd) {
-      this.#runEnd = request.end;
-      this.#runCount++;
-      return;
-    }
-    this.#closeRun();
-    this.#runConnection = connection;
-    this.#runBytes = request.frame;
-    this.#runStart = request.start;
-    this.#runEnd = request.end;
-    this.#runCount = 1;
-  }
-
-  #closeRun(): void {
-    const connection = this.#runConnection;
-    if (connection === undefined) return;
-    const exchange = new Exchange(this, this.#runBytes!, this.#runStart, this.#runEnd, this.#runCount, this.#now);
-    this.#runConnection = this.#runBytes = undefined;
-    this.#runCount = 0;
-    this.#queue.push(exchange);
-    connection.send(exchange);
-  }
-
   /** A place in the queue for a request whose reply the proxy itself puts in. */
   #place(request: Request): Exchange {
-    this.#closeRun();
+    this.#run.send(this.#now);
     const exchange = new Exchange(this, request.frame, request.start, request.end, 1, this.#now);
     this.#queue.push(exchange);
     return exchange;
@@ -515,86 +470,10 @@ export class Session implements ReplyTarget {
   /** Sends one request by a delivery, and takes no other until it is answered. */
   #deliverAlone(request: Request, how: { slot: number; readonly: boolean; exclusive: boolean }): void {
     const place = this.#place(request);
-    const parcel = { ...how, request: request.frame.subarray(request.start, request.end) };
-    this.#hold();
     this.#waiting = how.exclusive;
-    this.#begin(parcel, (reply) => {
+    this.#deliveries.alone(place, { ...how, request: request.frame.subarray(request.start, request.end) }, () => {
       this.#waiting = false;
-      this.#fill(place, reply);
-      this.#release();
-    }).start();
-  }
-
-  #begin(parcel: { request: Buffer; slot: number; readonly: boolean; exclusive: boolean }, settle: (reply: Buffer) => void, since?: number): Delivery {
-    const done = (reply: Buffer): void => {
-      this.#deliveries.delete(delivery);
-      settle(reply);
-    };
-    const delivery = new Delivery(this.#context!, parcel, done, undefined, since);
-    this.#deliveries.add(delivery);
-    return delivery;
-  }
-
-  #sendAgain(place: Exchange, request: Buffer, resume: (delivery: Delivery) => void): void {
-    const since = performance.now();
-    this.#inTurn((leave) => {
-      const settle = (reply: Buffer): void => {
-        this.#fill(place, reply);
-        leave();
-      };
-      // The login may have ended meanwhile: the user was removed, or given another password.
-      if (this.#context === undefined) settle(NOAUTH);
-      else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle, since));
     });
-  }
-
-  /** Has a request that failed go on behind those that failed before it; until all are answered, no new one is taken. */
-  #inTurn(enter: Enter): void {
-    this.#hold();
-    this.#turns.push(enter);
-    this.#nextTurn();
-  }
-
-  /** A loop, not a recursion: of a deep pipeline thousands are settled at once. */
-  #nextTurn(): void {
-    if (this.#turnLoop) return;
-    this.#turnLoop = true;
-    while (!this.#turnUnderWay) {
-      const enter = this.#turns.shift();
-      if (enter === undefined) break;
-      this.#turnUnderWay = true;
-      enter(() => {
-        this.#turnUnderWay = false;
-        this.#release();
-        this.#nextTurn();
-      });
-    }
-    this.#turnLoop = false;
-  }
-
-  /** Where a request that was planned before goes, read off its bytes again. */
-  #destination(bytes: Buffer): { slot: number; readonly: boolean } {
-    const request = new FrameReader();
-    request.read(bytes, 0);
-    const plan: Plan = planCluster(request, this.#database.table, this.#database.profile);
-    const forward = plan.kind === "forward" ? plan : undefined;
-    return { slot: forward?.slot ?? this.#homeSlot, readonly: forward?.readonly ?? false };
-  }
-
-  /** Has several deliveries make one reply. The client's next requests wait only where one of them must be sent again. */
-  #collect(request: Request, start: (settle: (reply: Buffer) => void, turn: Turn) => readonly Delivery[]): void {
-    const place = this.#place(request);
-    let deliveries = EMPTY_LIST;
-    const settle = (reply: Buffer): void => {
-      for (const delivery of deliveries) this.#deliveries.delete(delivery);
-      deliveries = EMPTY_LIST;
-      this.#fill(place, reply);
-    };
-    deliveries = start(settle, (enter) => {
-      this.#inTurn(enter);
-    });
-    if (place.done) return;
-    for (const delivery of deliveries) this.#deliveries.add(delivery);
   }
 
   #subscribe(request: Request, users: UserConnections): void {
@@ -647,7 +526,7 @@ export class Session implements ReplyTarget {
       const plan = this.#plan(request);
       // Still unknown: Redis's own error text is the answer, and any node gives it.
       this.#perform(request, plan.kind === "unknown" ? { kind: "forward", slot: undefined, readonly: false } : plan);
-      this.#closeRun();
+      this.#run.send(this.#now);
       this.#release();
     });
   }
@@ -664,7 +543,7 @@ export class Session implements ReplyTarget {
       then();
       return;
     }
-    this.#closeRun();
+    this.#run.send(this.#now);
     this.#hold();
     void survey.then(() => {
       if (this.#ended) return;
@@ -675,7 +554,7 @@ export class Session implements ReplyTarget {
 
   /** Runs `then` when all earlier requests are answered; until then no other is taken. */
   #drained(then: () => void): void {
-    this.#closeRun();
+    this.#run.send(this.#now);
     if (this.#queue.empty) {
       then();
       return;
@@ -710,20 +589,9 @@ export class Session implements ReplyTarget {
     if (this.#holds === 0 && !this.#ended && !this.#processing) this.#process();
   }
 
-  #checkOutput(): void {
-    const { maxClientOutputBytes, clientStallMs } = this.#options.limits;
-    if (this.#stalled !== undefined || this.#ended || this.#socket.writableLength < maxClientOutputBytes) return;
-    this.#hold();
-    this.#socket.pause();
-    this.#stalled = setTimeout(() => {
-      this.#observer.dropped("the client does not read its replies");
-      this.#socket.destroy();
-    }, clientStallMs);
-  }
-
   /** Bytes that are no commands: Redis's text, and the end of the connection, as nobody knows where the next command starts. */
   #breach(error: unknown): void {
-    this.#closeRun();
+    this.#run.send(this.#now);
     const text = error instanceof Error ? error.message : String(error);
     this.#observer.dropped(text);
     const place = new Exchange(this, Buffer.alloc(0), 0, 0, 1, this.#now);
@@ -737,29 +605,19 @@ export class Session implements ReplyTarget {
     if (this.#finished) return;
     this.#finished = this.#closing = true;
     this.#outbox.flush();
-    this.#socket.end();
-    // A client that does not read, or does not close its side, must not keep the connection for ever.
-    const { clientStallMs } = this.#options.limits;
-    this.#socket.setTimeout(clientStallMs, () => this.#socket.destroy());
-    // What it still sends is no reason to keep it: from the last byte written on it has so long to close its side.
-    this.#socket.once("finish", () => {
-      this.#lastMoments = setTimeout(() => this.#socket.destroy(), clientStallMs);
-    });
-    this.#socket.resume();
+    closeGently(this.#socket, this.#options.limits.clientStallMs);
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    clearTimeout(this.#stalled);
-    clearTimeout(this.#lastMoments);
-    for (const delivery of this.#deliveries) delivery.cancel();
-    this.#deliveries.clear();
-    this.#turns = [];
+    this.#stall.stop();
+    this.#deliveries.cancel();
     this.#subscription?.close();
     this.#queue.abandon();
     this.#outbox.clear();
-    this.#logout();
+    this.#own?.close("the session has ended");
+    this.#login.end();
     this.#options.onEnd(this);
   }
 }

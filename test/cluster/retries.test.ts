@@ -42,6 +42,7 @@ test("a deep pipeline that is lost as a whole is settled request by request", as
   const key = cluster.key(0);
   const { client } = await cluster.open(cluster.database());
   const depth = 10_000;
+  await letPipelinesBeDeep(client, key, depth);
   let came = 0;
   cluster.on(0, ([name], connection) => {
     if ((name !== "GET" && name !== "SET") || ++came > depth) return null;
@@ -65,3 +66,9 @@ test("a user who may not log in any more loses the connections to all nodes at o
   assert.match(await client.ask("GET", one), /^-NOAUTH /);
   assert.match(await client.ask("GET", other), /^-NOAUTH /);
 });
+
+/** A client's pipelines may become deep only as it is seen to read its replies. */
+async function letPipelinesBeDeep(client: Awaited<ReturnType<typeof cluster.open>>["client"], key: string, depth: number): Promise<void> {
+  client.write(Buffer.concat(Array.from({ length: 4 * depth }, () => encodeCommand(["GET", key]))));
+  await client.replies(4 * depth);
+}

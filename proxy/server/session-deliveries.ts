@@ -1,0 +1,103 @@
+import type { Database } from "../cluster/database.ts";
+import { Delivery } from "../cluster/delivery.ts";
+import type { DeliveryContext, Parcel, Turn } from "../cluster/delivery.ts";
+import type { Exchange } from "../cluster/exchange.ts";
+import { encodeError } from "../resp/encoder.ts";
+import { FrameReader } from "../resp/frame-reader.ts";
+import { planCluster } from "../routing/plan.ts";
+import { Turns } from "./turns.ts";
+
+const NOAUTH = encodeError("NOAUTH Authentication required.");
+const NONE: readonly Delivery[] = [];
+
+/** What deliveries need of their session. */
+export interface DeliveriesHost {
+  readonly database: Database;
+  /** Where requests without a key go. */
+  readonly homeSlot: number;
+  /** Of the login there is now; undefined where it has ended. */
+  readonly context: () => DeliveryContext | undefined;
+  /** Puts the reply at its place. */
+  readonly fill: (place: Exchange, reply: Buffer) => void;
+  /** No further request is taken until it is released as often. */
+  readonly hold: () => void;
+  readonly release: () => void;
+}
+
+/** A session's requests that go to Redis one by one: commands of several replies, those that wait, and those that must be sent again. */
+export class SessionDeliveries {
+  readonly #host: DeliveriesHost;
+  readonly #turns: Turns;
+  readonly #open = new Set<Delivery>();
+
+  constructor(host: DeliveriesHost) {
+    this.#host = host;
+    this.#turns = new Turns(host.hold, host.release);
+  }
+
+  /** Sends one request, and has no other taken until it is answered. `then` is called before the reply is put at its place. */
+  alone(place: Exchange, parcel: Parcel, then: () => void): void {
+    const { hold, release, fill } = this.#host;
+    hold();
+    this.#begin(parcel, (reply) => {
+      then();
+      fill(place, reply);
+      release();
+    }).start();
+  }
+
+  /** Has several deliveries make one reply. The client's next requests wait only where one of them must be sent again. */
+  collect(place: Exchange, start: (settle: (reply: Buffer) => void, turn: Turn) => readonly Delivery[]): void {
+    let deliveries = NONE;
+    const settle = (reply: Buffer): void => {
+      for (const delivery of deliveries) this.#open.delete(delivery);
+      deliveries = NONE;
+      this.#host.fill(place, reply);
+    };
+    deliveries = start(settle, (enter) => {
+      this.#turns.take(enter);
+    });
+    if (place.done) return;
+    for (const delivery of deliveries) this.#open.add(delivery);
+  }
+
+  /** Sends a request again, behind those that failed before it; until all are answered, no new one is taken. */
+  again(place: Exchange, request: Buffer, resume: (delivery: Delivery) => void): void {
+    const since = performance.now();
+    this.#turns.take((leave) => {
+      const settle = (reply: Buffer): void => {
+        this.#host.fill(place, reply);
+        leave();
+      };
+      // The login may have ended meanwhile: the user was removed, or given another password.
+      if (this.#host.context() === undefined) settle(NOAUTH);
+      else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle, since));
+    });
+  }
+
+  /** Ends all: nobody waits for replies any more. */
+  cancel(): void {
+    for (const delivery of this.#open) delivery.cancel();
+    this.#open.clear();
+    this.#turns.clear();
+  }
+
+  #begin(parcel: Parcel, settle: (reply: Buffer) => void, since?: number): Delivery {
+    const done = (reply: Buffer): void => {
+      this.#open.delete(delivery);
+      settle(reply);
+    };
+    const delivery = new Delivery(this.#host.context()!, parcel, done, undefined, since);
+    this.#open.add(delivery);
+    return delivery;
+  }
+
+  /** Where a request that was planned before goes, read off its bytes again. */
+  #destination(bytes: Buffer): { slot: number; readonly: boolean } {
+    const request = new FrameReader();
+    request.read(bytes, 0);
+    const { database, homeSlot } = this.#host;
+    const plan = planCluster(request, database.table, database.profile);
+    return plan.kind === "forward" ? { slot: plan.slot ?? homeSlot, readonly: plan.readonly } : { slot: homeSlot, readonly: false };
+  }
+}
