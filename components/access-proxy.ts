@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { checkAuthorityKind } from "./authority.ts";
 import type { CertificateAuthority } from "./authority.ts";
 import type { AuthorityKind } from "./certificate-profile.ts";
 import { clientUri } from "./client-uri.ts";
@@ -165,8 +166,5 @@ function hostPort({ host, port }: NodeAddress): string {
 
 function checkAuthorityKinds(authorities: ProxyAuthorities): void {
   const expected: Readonly<Record<keyof ProxyAuthorities, AuthorityKind>> = { proxy: "proxy", user: "user", dbClient: "db_client", redis: "redis", db: "db" };
-  for (const [place, kind] of Object.entries(expected) as [keyof ProxyAuthorities, AuthorityKind][]) {
-    const actual = authorities[place].kind;
-    if (actual !== kind) throw new InvalidValueError(`authorities.${place}`, `is a ${actual} CA; expected the ${kind} CA`);
-  }
+  for (const [place, kind] of Object.entries(expected) as [keyof ProxyAuthorities, AuthorityKind][]) checkAuthorityKind(`authorities.${place}`, authorities[place], kind);
 }

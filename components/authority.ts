@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
 import { authorityUses, checkAuthority } from "./certificate-profile.ts";
 import type { AuthorityKind } from "./certificate-profile.ts";
+import { InvalidValueError } from "./invalid-value-error.ts";
 
 /** Inputs of {@link CertificateAuthority}. */
 export interface CertificateAuthorityArgs {
@@ -48,4 +49,13 @@ export class CertificateAuthority extends pulumi.ComponentResource {
     this.keyPem = pulumi.secret(key.privateKeyPemPkcs8);
     this.registerOutputs({ certPem: this.certPem });
   }
+}
+
+/**
+ * Refuses an authority of another kind than its place asks for: what it signs would be refused, or trusted too much.
+ * @param property the place, as the user wrote it
+ * @throws {InvalidValueError}
+ */
+export function checkAuthorityKind(property: string, authority: CertificateAuthority, expected: AuthorityKind): void {
+  if (authority.kind !== expected) throw new InvalidValueError(property, `is a ${authority.kind} CA; expected the ${expected} CA`);
 }

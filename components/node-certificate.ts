@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import { checkAuthorityKind } from "./authority.ts";
 import type { CertificateAuthority } from "./authority.ts";
-import { InvalidValueError } from "./invalid-value-error.ts";
 import { LeafCertificate } from "./leaf-certificate.ts";
 
 /** Inputs of {@link NodeCertificate}. */
@@ -24,7 +24,7 @@ export class NodeCertificate extends pulumi.ComponentResource {
   /** @throws {InvalidValueError} the authority is not a Redis CA: peers would refuse the node, or trust too much */
   constructor(name: string, args: NodeCertificateArgs, opts?: pulumi.ComponentResourceOptions) {
     super("redis-access:index:NodeCertificate", name, {}, opts);
-    if (args.authority.kind !== "redis") throw new InvalidValueError("authority", `a ${args.authority.kind} CA cannot sign for a Redis node; expected the redis CA`);
+    checkAuthorityKind("authority", args.authority, "redis");
     const leaf = new LeafCertificate(
       `${name}-leaf`,
       { authority: args.authority, commonName: args.host, ipAddresses: [args.host], dnsNames: args.dnsNames, validityHours: args.validityHours },

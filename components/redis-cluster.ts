@@ -1,23 +1,18 @@
 import * as pulumi from "@pulumi/pulumi";
+import { checkAuthorityKind } from "./authority.ts";
 import type { CertificateAuthority } from "./authority.ts";
 import { clientUri } from "./client-uri.ts";
 import { checkClusterDeclaration, checkPortsDiffer, defaultNodes } from "./cluster-plan.ts";
 import type { NodeAddress } from "./cluster-plan.ts";
 import type { Host } from "./host.ts";
 import { ClusterFormation, Password } from "./provider/resources.ts";
-import { defaultRedisServer, RedisNode } from "./redis-node.ts";
+import { checkRedisParameters } from "./redis-conf.ts";
+import { defaultRedisServer, isPlain, RedisNode } from "./redis-node.ts";
 import type { RedisNodeArgs, RedisNodeSettings } from "./redis-node.ts";
 import { examineRedisServer } from "./redis-server.ts";
 import { TrustBundle } from "./trust-bundle.ts";
-import { checkAclUserName, fullAccessRules, renderUsersAcl, systemUserRules } from "./users-acl.ts";
-import type { SystemUserName } from "./users-acl.ts";
-
-/** A Redis user that people and applications log in as. */
-export interface RedisUserArgs {
-  readonly name: string;
-  /** ACL rules for commands, keys and channels. Default: everything. */
-  readonly rules?: readonly string[];
-}
+import { checkDeclaredUsers, fullAccessRules, renderUsersAcl, systemUserRules } from "./users-acl.ts";
+import type { DeclaredUser, SystemUserName } from "./users-acl.ts";
 
 /** Inputs of {@link RedisCluster}. How many nodes and users there are is decided in the program, so these are no Inputs. */
 export interface RedisClusterArgs extends RedisNodeSettings {
@@ -31,7 +26,7 @@ export interface RedisClusterArgs extends RedisNodeSettings {
   /** Default 1. */
   readonly replicasPerMaster?: number;
   /** Default: `alice`, who may do everything. */
-  readonly users?: readonly RedisUserArgs[];
+  readonly users?: readonly DeclaredUser[];
   /** Absolute path of redis-cli. Default /usr/bin/redis-cli. */
   readonly redisCli?: pulumi.Input<string>;
 }
@@ -61,14 +56,14 @@ export class RedisCluster extends pulumi.ComponentResource {
   /** @throws {InvalidValueError} a declaration that cannot be formed, or could not fail over */
   constructor(name: string, args: RedisClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super("redis-access:index:RedisCluster", name, {}, opts);
-    const nodes = args.nodes ?? defaultNodes;
-    const replicasPerMaster = args.replicasPerMaster ?? 1;
+    const { nodes = defaultNodes, replicasPerMaster = 1, users = [{ name: "alice" }] } = args;
+    // All of it before the first part is declared: a mistake leaves nothing half made.
+    checkAuthorityKind("redisAuthority", args.redisAuthority, "redis");
+    checkAuthorityKind("dbClientAuthority", args.dbClientAuthority, "db_client");
     checkClusterDeclaration({ nodes, replicasPerMaster });
     checkPortsDiffer(nodes);
-    const users = args.users ?? [{ name: "alice" }];
-    users.forEach(({ name: user }, index) => {
-      checkAclUserName(`users[${index}].name`, user);
-    });
+    checkDeclaredUsers(users, (index) => `users[${index}]`);
+    if (isPlain(args.parameters)) checkRedisParameters("parameters", args.parameters);
     this.users = users.map((user) => user.name);
     this.passwords = this.#makePasswords(name);
     const usersAcl = this.#renderUsers(users, examineRedisServer(args.redisServer ?? defaultRedisServer, args.parameters, { parent: this }));
@@ -93,7 +88,7 @@ export class RedisCluster extends pulumi.ComponentResource {
     return pulumi.secret(Object.fromEntries(names.map((user) => [user, new Password(`${name}-password-${user}`, {}, { parent: this }).value])));
   }
 
-  #renderUsers(users: readonly RedisUserArgs[], version: pulumi.Output<readonly [number, number]>): pulumi.Output<string> {
+  #renderUsers(users: readonly DeclaredUser[], version: pulumi.Output<readonly [number, number]>): pulumi.Output<string> {
     const text = pulumi.all([this.passwords, version]).apply(([passwords, redisVersion]) => {
       const declared = users.map((user) => ({ name: user.name, passwords: [passwords[user.name]!], rules: user.rules ?? fullAccessRules }));
       const system = systemUsers.map((user) => ({ name: user, passwords: [passwords[user]!], rules: systemUserRules[user].map(({ rule }) => rule) }));

@@ -123,7 +123,8 @@ export class RedisNode extends pulumi.ComponentResource {
   }
 }
 
-function isPlain(parameters: RedisNodeArgs["parameters"]): parameters is Record<string, RedisParameter> {
+/** Whether parameters are known while the program runs, and so can be checked at once. */
+export function isPlain(parameters: RedisNodeArgs["parameters"]): parameters is Record<string, RedisParameter> {
   return parameters !== undefined && !pulumi.Output.isInstance(parameters) && !(parameters instanceof Promise);
 }
 

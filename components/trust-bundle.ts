@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import { checkAuthorityKind } from "./authority.ts";
 import type { CertificateAuthority } from "./authority.ts";
-import { InvalidValueError } from "./invalid-value-error.ts";
 import { renderPemBundle } from "./pem-bundle.ts";
 
 /** Inputs of {@link TrustBundle}. */
@@ -18,8 +18,8 @@ export class TrustBundle extends pulumi.ComponentResource {
   /** @throws {InvalidValueError} an authority of another kind */
   constructor(name: string, args: TrustBundleArgs, opts?: pulumi.ComponentResourceOptions) {
     super("redis-access:index:TrustBundle", name, {}, opts);
-    if (args.redisAuthority.kind !== "redis") throw new InvalidValueError("redisAuthority", `is a ${args.redisAuthority.kind} CA; expected the redis CA`);
-    if (args.dbClientAuthority.kind !== "db_client") throw new InvalidValueError("dbClientAuthority", `is a ${args.dbClientAuthority.kind} CA; expected the db_client CA`);
+    checkAuthorityKind("redisAuthority", args.redisAuthority, "redis");
+    checkAuthorityKind("dbClientAuthority", args.dbClientAuthority, "db_client");
     this.pem = pulumi.all([args.redisAuthority.certPem, args.dbClientAuthority.certPem]).apply(([redis, dbClient]) => renderPemBundle(redis, dbClient));
     this.registerOutputs({ pem: this.pem });
   }

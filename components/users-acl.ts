@@ -92,11 +92,30 @@ export function renderUsersAcl(users: readonly AclUser[], redisVersion: readonly
   return [...lines, "user default off", ""].join("\n");
 }
 
+/** A Redis user as a person declares it: its password is generated. */
+export interface DeclaredUser {
+  readonly name: string;
+  /** ACL rules for commands, keys and channels. Default: everything. */
+  readonly rules?: readonly string[];
+}
+
 /**
- * Checks the name of a user that a person declares.
- * @throws {InvalidValueError} a name that cannot stand in users.acl, or belongs to this toolkit
+ * Checks the users that a person declares, before anything is made.
+ * @param propertyOf names the option that holds the user at an index, for the error
+ * @throws {InvalidValueError} none at all, a name twice, one that cannot stand in users.acl or belongs to this toolkit, a
+ *   rule that is none or that could let in somebody else
  */
-export function checkAclUserName(property: string, name: string): void {
+export function checkDeclaredUsers(users: readonly DeclaredUser[], propertyOf: (index: number) => string): void {
+  if (users.length === 0) throw new InvalidValueError("users", "is empty; expected at least one Redis user, such as alice");
+  users.forEach(({ name, rules = [] }, index) => {
+    checkDeclaredName(propertyOf(index), name);
+    const first = users.findIndex((user) => user.name === name);
+    if (first !== index) throw new InvalidValueError(propertyOf(index), `${name} is already ${propertyOf(first)}`);
+    checkRules(`${propertyOf(index)}.rules`, rules);
+  });
+}
+
+function checkDeclaredName(property: string, name: string): void {
   checkUserName(property, name);
   if (Object.hasOwn(systemUserRules, name)) throw new InvalidValueError(property, `${name} is a user of this toolkit itself; expected another name`);
 }
@@ -114,10 +133,14 @@ function checkUser(user: AclUser, seen: Set<string>): void {
   if (user.passwords.length === 0 || user.passwords.some((password) => password === "")) {
     throw new InvalidValueError(property, "has no password; expected at least one");
   }
-  for (const rule of user.rules) {
-    if (!ruleText.test(rule)) throw new InvalidValueError(property, `${JSON.stringify(rule)} is not one ACL rule`);
+  checkRules(property, user.rules);
+}
+
+function checkRules(property: string, rules: readonly string[]): void {
+  for (const rule of rules) {
+    if (!ruleText.test(rule)) throw new InvalidValueError(property, `${JSON.stringify(rule)} is not one ACL rule; expected such as +get or ~orders:*`);
     if (/^([<>#!]|nopass$|resetpass$|reset$|on$|off$)/.test(rule)) {
-      throw new InvalidValueError(property, "rules cannot set passwords or switch the user; only commands, keys and channels");
+      throw new InvalidValueError(property, `${JSON.stringify(rule.replace(/(?<=^[<>#!]).*/, "…"))} sets a password or switches the user; expected rules for commands, keys and channels only`);
     }
   }
 }

@@ -6,7 +6,7 @@ import type { Field, Parsed } from "../components/fields.ts";
 import { InvalidValueError } from "../components/invalid-value-error.ts";
 import { busPortOffset, checkRedisParameters } from "../components/redis-conf.ts";
 import type { RedisParameter } from "../components/redis-conf.ts";
-import { checkAclUserName } from "../components/users-acl.ts";
+import { checkDeclaredUsers } from "../components/users-acl.ts";
 
 const parameter: Field<RedisParameter> = (value, property) => {
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
@@ -33,7 +33,7 @@ const fields = {
   directory,
   nodes: list(parseNode),
   replicasPerMaster: integer(1, 5),
-  users: list(userName),
+  users: list(text),
   nodeTimeoutMs: integer(100, 600_000),
   tlsAuthClients: oneOf("yes", "optional"),
   redisParameters: map(parameter),
@@ -61,7 +61,7 @@ export function readSettings(config: Readonly<Record<string, string>>, place: { 
   refuseStrangers(fields, config);
   const read = Object.entries(fields).map(([name, field]) => [name, field(valueOf(name, config[name]), name)]);
   const settings = Object.fromEntries(read) as Settings;
-  checkUsers(settings.users);
+  checkDeclaredUsers(settings.users.map((name) => ({ name })), (index) => `users[${index}]`);
   checkRedisParameters("redisParameters", settings.redisParameters);
   checkClusterDeclaration(settings);
   checkPortsDiffer(settings.nodes);
@@ -89,20 +89,6 @@ function parseNode(value: unknown, property: string): NodeAddress {
 
 function parseListener(value: unknown, property: string): NodeAddress {
   return parseAddress(property, text(value, property));
-}
-
-function userName(value: unknown, property: string): string {
-  const name = text(value, property);
-  checkAclUserName(property, name);
-  return name;
-}
-
-function checkUsers(users: readonly string[]): void {
-  if (users.length === 0) throw new InvalidValueError("users", "is empty; expected at least one Redis user, such as alice");
-  users.forEach((name, index) => {
-    const first = users.indexOf(name);
-    if (first !== index) throw new InvalidValueError(`users[${index}]`, `${name} is already users[${first}]`);
-  });
 }
 
 function checkListeners({ nodes, proxyListen, adminListen }: Pick<Settings, "nodes" | "proxyListen" | "adminListen">): void {

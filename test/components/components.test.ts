@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { test } from "node:test";
+import * as pulumi from "@pulumi/pulumi";
+import type { ExtendedUse } from "../../components/certificate-profile.ts";
+import { AccessProxy, CertificateAuthority, CertificateProfileError, InvalidValueError, LeafCertificate, LocalHost, NodeCertificate, RedisCluster, TrustBundle } from "../../components/index.ts";
+import type { AuthorityKind, ProxyAuthorities, RedisClusterArgs } from "../../components/index.ts";
+import { MockEngine, valueOf } from "./support/mock-engine.ts";
+import type { Registration } from "./support/mock-engine.ts";
+
+const host = new LocalHost();
+const oid: Readonly<Record<ExtendedUse, string>> = { server_auth: "1.3.6.1.5.5.7.3.1", client_auth: "1.3.6.1.5.5.7.3.2" };
+
+/** Extended key usages of each authority and of what it signs, as the README's table has them. */
+const uses: Readonly<Record<AuthorityKind, { readonly authority: readonly ExtendedUse[]; readonly leaf: readonly ExtendedUse[] }>> = {
+  redis: { authority: [], leaf: ["server_auth", "client_auth"] },
+  db: { authority: ["server_auth"], leaf: ["server_auth"] },
+  db_client: { authority: ["client_auth"], leaf: ["client_auth"] },
+  user: { authority: ["client_auth"], leaf: ["client_auth"] },
+  proxy: { authority: ["server_auth"], leaf: ["server_auth"] },
+};
+const kinds = Object.keys(uses) as AuthorityKind[];
+
+interface Environment {
+  readonly authorities: ProxyAuthorities;
+  readonly cluster: RedisCluster;
+  readonly proxy: AccessProxy;
+  readonly application: LeafCertificate;
+}
+
+/** All components of an environment, as a user's program has them; its ports start at `base`. */
+function environment(name: string, base: number, changes: Partial<RedisClusterArgs> = {}): Environment {
+  const authority = (kind: AuthorityKind): CertificateAuthority => new CertificateAuthority(`${name}-${kind.replace("_", "-")}-ca`, { kind });
+  const authorities = { redis: authority("redis"), db: authority("db"), dbClient: authority("db_client"), user: authority("user"), proxy: authority("proxy") };
+  const cluster = new RedisCluster(`${name}-redis`, {
+    ...{ host, directory: `/srv/${name}/nodes`, redisAuthority: authorities.redis, dbClientAuthority: authorities.dbClient },
+    nodes: [1, 2, 3, 4, 5, 6].map((index) => ({ host: "127.0.0.1", port: base + index })),
+    ...changes,
+  });
+  const proxy = new AccessProxy(`${name}-proxy`, {
+    ...{ host, directory: `/srv/${name}/proxy`, authorities, seeds: cluster.nodes, startAfter: [cluster] },
+    ...{ listen: { host: "127.0.0.1", port: base + 7 }, admin: { host: "127.0.0.1", port: base + 8 } },
+    serviceUser: "proxy",
+    servicePassword: cluster.passwords.apply((passwords) => passwords["proxy"]!),
+  });
+  return { authorities, cluster, proxy, application: new LeafCertificate(`${name}-app`, { authority: authorities.user, commonName: "app" }) };
+}
+
+const isComponent = ({ type }: Registration): boolean => type.startsWith("redis-access:index:");
+/** `${name}-…` is a child's name; these are the parts of the program itself. */
+const ownParts = 5 + 1 + 1 + 1;
+
+test("two environments in one program have no resource of the same name, and each child is named by its parent and is a part of it", async () => {
+  const { registrations } = await MockEngine.run(() => [environment("orders", 7000), environment("carts", 8000)]);
+  assert.ok(registrations.length > 250);
+  assert.equal(new Set(registrations.map(({ urn }) => urn)).size, registrations.length);
+  assert.equal(registrations.filter(({ parent }) => parent === undefined).length, 2 * ownParts);
+  for (const { name, parent, urn } of registrations) {
+    if (parent !== undefined) assert.ok(isComponent(parent) && name.startsWith(`${parent.name}-`), urn);
+  }
+  assert.ok(registrations.filter(({ custom }) => custom).every(({ parent }) => parent !== undefined), "each resource is a part of a component");
+});
+
+test("each component registers outputs when it is complete", async () => {
+  const { registrations } = await MockEngine.run(() => environment("orders", 7000));
+  const components = registrations.filter(isComponent);
+  assert.equal(new Set(components.map(({ type }) => type)).size, 7);
+  assert.deepEqual(components.filter(({ outputs }) => outputs === undefined || Object.keys(outputs).length === 0).map(({ urn }) => urn), []);
+});
+
+test("what the stack's program reads of a cluster and a proxy is there when all of it is made", async () => {
+  const { result } = await MockEngine.run(() => environment("orders", 7000));
+  assert.deepEqual((await valueOf(result.cluster.nodes))![1], { host: "127.0.0.1", port: 7002, id: "b".repeat(40) });
+  assert.equal(await valueOf(result.cluster.uri), "rediss://alice@127.0.0.1:7001");
+  assert.deepEqual(Object.keys((await valueOf(result.cluster.passwords))!), ["alice", "replica-user", "provisioner", "proxy"]);
+  assert.equal(await valueOf(result.proxy.uri("alice")), "rediss://alice@127.0.0.1:7007");
+});
+
+/** Everything secret that an environment is made of: lines of private keys, and passwords. */
+async function secretsOf({ authorities, application, cluster }: Environment): Promise<string[]> {
+  const keys = await Promise.all([...Object.values(authorities as unknown as Record<string, CertificateAuthority>), application].map(({ keyPem }) => valueOf(keyPem)));
+  return [...keys.map((pem) => pem!.split("\n")[1]!), ...Object.values((await valueOf(cluster.passwords))!)];
+}
+
+test("private keys and passwords are secrets, and nothing shows them in an input or a registered output", async () => {
+  const { result, registrations } = await MockEngine.run(() => environment("orders", 7000));
+  for (const secret of [...Object.values(result.authorities as unknown as Record<string, CertificateAuthority>), result.application]) {
+    assert.equal(await pulumi.isSecret(secret.keyPem), true);
+    assert.equal(await pulumi.isSecret(secret.certPem), false, "a certificate is for everyone");
+  }
+  assert.equal(await pulumi.isSecret(result.cluster.passwords), true);
+  for (const output of [result.cluster.nodes, result.cluster.uri, result.proxy.address]) assert.equal(await pulumi.isSecret(output as pulumi.Output<unknown>), false);
+  const secrets = await secretsOf(result);
+  assert.equal(secrets.length, 10);
+  const shows = (values: Readonly<Record<string, unknown>> | undefined, hidden: ReadonlySet<string>): boolean =>
+    Object.entries(values ?? {}).some(([name, value]) => !hidden.has(name) && [...secrets, "PRIVATE KEY"].some((secret) => JSON.stringify(value).includes(secret)));
+  let held = 0;
+  for (const { urn, inputs, secretInputs, outputs, secretOutputs } of registrations) {
+    assert.ok(!shows(inputs, secretInputs), urn);
+    assert.ok(!shows(outputs, secretOutputs), urn);
+    if (shows(inputs, new Set())) held++;
+  }
+  assert.ok(held > 20, "keys, redis.conf and the logins of the nodes do hold secrets");
+});
+
+test("an authority is protected unless its program says otherwise, and nothing else is", async () => {
+  const { registrations } = await MockEngine.run(() => {
+    environment("orders", 7000);
+    return new CertificateAuthority("test-ca", { kind: "user", protectAuthority: false });
+  });
+  const ofAuthorities = registrations.filter(({ parent }) => parent?.type === "redis-access:index:CertificateAuthority");
+  assert.equal(ofAuthorities.length, 2 * 6);
+  assert.deepEqual(ofAuthorities.filter(({ protect }) => !protect).map(({ name }) => name), ["test-ca-key", "test-ca-certificate"]);
+  assert.deepEqual(registrations.filter((one) => one.protect && !ofAuthorities.includes(one)).map(({ name }) => name), []);
+});
+
+test("every certificate carries the extended key usages of its kind, and no others", async () => {
+  const { result } = await MockEngine.run(() => kinds.map((kind) => {
+    const authority = new CertificateAuthority(`${kind}-ca`, { kind });
+    return { kind, authority, leaf: new LeafCertificate(`${kind}-leaf`, { authority, commonName: "leaf", ipAddresses: ["10.0.0.1"], dnsNames: ["leaf.example"] }) };
+  }));
+  for (const { kind, authority, leaf } of result) {
+    const certificates = { authority: new X509Certificate((await valueOf(authority.certPem))!), leaf: new X509Certificate((await valueOf(leaf.certPem))!) };
+    for (const [place, certificate] of Object.entries(certificates) as ["authority" | "leaf", X509Certificate][]) {
+      const found = (certificate.keyUsage as string[] | undefined) ?? [];
+      assert.deepEqual([...found].sort(), uses[kind][place].map((use) => oid[use]).sort(), `${kind} ${place}`);
+      assert.equal(certificate.ca, place === "authority");
+    }
+    assert.ok(certificates.leaf.verify(certificates.authority.publicKey));
+    assert.equal(certificates.leaf.subjectAltName, "DNS:leaf.example, IP Address:10.0.0.1");
+  }
+});
+
+const authOnly = (use: string): boolean => use === "server_auth" || use === "client_auth";
+
+for (const [fault, spoilUses] of Object.entries({
+  "without any extended key usage": (asked: readonly string[]) => asked.filter((use) => !authOnly(use)),
+  "with more extended key usages than its kind": (asked: readonly string[]) => [...asked, "code_signing"],
+})) {
+  test(`a certificate that was made ${fault} is never handed on, whatever its kind`, async () => {
+    for (const spoiledType of ["tls:index/selfSignedCert:SelfSignedCert", "tls:index/locallySignedCert:LocallySignedCert"]) {
+      for (const kind of kinds) {
+        const isAuthority = spoiledType.includes("selfSigned");
+        // A Redis CA has none.
+        if (isAuthority && kind === "redis" && fault.startsWith("without")) continue;
+        const failures = await MockEngine.failuresOf(() => {
+          const authority = new CertificateAuthority("ca", { kind });
+          return isAuthority ? authority : new LeafCertificate("leaf", { authority, commonName: "leaf" });
+        }, { spoil: (type, inputs) => (type === spoiledType ? { ...inputs, allowedUses: [...spoilUses(inputs.allowedUses as readonly string[])] } : inputs) });
+        assert.equal(failures.length, 1, `${kind} ${spoiledType}`);
+        assert.ok(failures[0] instanceof CertificateProfileError);
+        assert.match(failures[0].message, /has extended key usages \[.*\]; expected exactly \[/);
+      }
+    }
+  });
+}
+
+test("an authority of another kind than its place asks for is refused by the place and both kinds", async () => {
+  const refusals: Record<string, () => unknown> = {};
+  await MockEngine.run(() => {
+    const made = Object.fromEntries(kinds.map((kind) => [kind, new CertificateAuthority(`${kind}-ca`, { kind })])) as Record<AuthorityKind, CertificateAuthority>;
+    const right: ProxyAuthorities = { redis: made.redis, db: made.db, dbClient: made.db_client, user: made.user, proxy: made.proxy };
+    const cluster = { host, directory: "/srv/x", redisAuthority: made.redis, dbClientAuthority: made.db_client };
+    const proxy = { host, directory: "/srv/y", seeds: [{ host: "127.0.0.1", port: 7001 }], serviceUser: "proxy", servicePassword: "x" };
+    refusals["redisAuthority: is a db CA; expected the redis CA"] = () => new RedisCluster("a", { ...cluster, redisAuthority: made.db });
+    refusals["dbClientAuthority: is a user CA; expected the db_client CA"] = () => new RedisCluster("b", { ...cluster, dbClientAuthority: made.user });
+    refusals["redisAuthority: is a db_client CA; expected the redis CA"] = () => new TrustBundle("c", { redisAuthority: made.db_client, dbClientAuthority: made.redis });
+    refusals["authority: is a db CA; expected the redis CA"] = () => new NodeCertificate("d", { authority: made.db, host: "127.0.0.1" });
+    for (const [place, wrong] of Object.entries({ redis: "db", db: "redis", dbClient: "user", user: "db_client", proxy: "redis" } as const)) {
+      const expected = { redis: "redis", db: "db", dbClient: "db_client", user: "user", proxy: "proxy" }[place]!;
+      refusals[`authorities.${place}: is a ${wrong} CA; expected the ${expected} CA`] = () => new AccessProxy(`e-${place}`, { ...proxy, authorities: { ...right, [place]: made[wrong] } });
+    }
+    for (const [message, make] of Object.entries(refusals)) assert.throws(make, (error) => error instanceof InvalidValueError && error.message === message, message);
+  });
+  assert.equal(Object.keys(refusals).length, 9);
+});
+
+test("a component that refuses its declaration has declared nothing but itself", async () => {
+  const { registrations } = await MockEngine.run(() => {
+    const redisAuthority = new CertificateAuthority("redis-ca", { kind: "redis" });
+    const dbClientAuthority = new CertificateAuthority("db-client-ca", { kind: "db_client" });
+    const wrong: readonly Partial<RedisClusterArgs>[] = [
+      { dbClientAuthority: redisAuthority },
+      { nodes: [{ host: "127.0.0.1", port: 7001 }] },
+      { users: [{ name: "default" }] },
+      { users: [{ name: "alice" }, { name: "alice" }] },
+      { users: [{ name: "alice", rules: ["nopass"] }] },
+      { users: [] },
+      { parameters: { port: 6379 } },
+    ];
+    for (const [index, change] of wrong.entries()) {
+      const make = (): unknown => new RedisCluster(`wrong-${index}`, { host, directory: "/srv/x", redisAuthority, dbClientAuthority, ...change });
+      assert.throws(make, InvalidValueError, JSON.stringify(Object.keys(change)));
+    }
+  });
+  assert.deepEqual(registrations.filter(({ parent }) => parent?.name.startsWith("wrong") === true).map(({ name }) => name), []);
+});
+
+test("in a preview of something new, where nothing is known that is yet to be made, all is declared as in the update", async () => {
+  const program = (): Environment => environment("orders", 7000);
+  const preview = await MockEngine.run(program, { preview: true });
+  const update = await MockEngine.run(program);
+  assert.deepEqual(preview.registrations.map(({ urn }) => urn).sort(), update.registrations.map(({ urn }) => urn).sort());
+  assert.equal(await valueOf(preview.result.cluster.nodes), undefined);
+  assert.equal(await pulumi.isSecret(preview.result.cluster.passwords), true, "though it is not known");
+  assert.equal(await pulumi.isSecret(preview.result.authorities.redis.keyPem), true);
+});
+
+test("a directory that is known only once something else is made is no hindrance to a preview", async () => {
+  const { registrations } = await MockEngine.run(() => {
+    const later = new CertificateAuthority("later", { kind: "user" }).certPem.apply((pem) => `/srv/${pem.length}`);
+    return environment("orders", 7000, { directory: later });
+  }, { preview: true });
+  assert.equal(registrations.filter(({ type }) => type === "redisaccess:index:Process").length, 7);
+});
+
+test("before Redis 6.2 the users' rules have no channels; the version is what redis-server itself says", async () => {
+  const aclOf = async (redisVersion: string): Promise<unknown> => {
+    const { registrations } = await MockEngine.run(() => environment("orders", 7000), { redisVersion });
+    return registrations.find(({ name }) => name.endsWith("7001-users.acl"))?.inputs["content"];
+  };
+  assert.doesNotMatch(String(await aclOf("6.0.16")), /channels/);
+  assert.match(String(await aclOf("6.2.0")), /^user alice on #[0-9a-f]{64} allcommands allkeys allchannels$/m);
+});
