@@ -34,6 +34,11 @@ export function compareUsers(declared: readonly string[], live: readonly string[
   return { findings, commands };
 }
 
+/** The rules of one user in an answer to `ACL LIST`; none where there is no such user. */
+export function rulesOf(lines: readonly string[], user: string): readonly string[] {
+  return byName(lines).get(user) ?? [];
+}
+
 /** `user <name> <rule> …`, a selector in parentheses being one rule (redis.io/commands/acl-list). */
 function byName(lines: readonly string[]): ReadonlyMap<string, readonly string[]> {
   const users = lines.map((line): [string, readonly string[]] => {

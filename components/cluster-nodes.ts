@@ -1,4 +1,5 @@
 import type { MemberView } from "./formation-plan.ts";
+import type { SlotRange } from "./slot-ranges.ts";
 
 /** An answer of a Redis node that does not have the documented form. */
 export class ClusterReplyError extends Error {
@@ -27,6 +28,7 @@ function parseLine(line: string): MemberView {
     throw new ClusterReplyError("CLUSTER NODES", `${JSON.stringify(line.slice(0, 120))} is not a node`);
   }
   const flags = flagText.split(",");
+  const ranges = slots.filter((range) => !range.startsWith("[")).map(parseRange);
   return {
     id,
     address: flags.includes("noaddr") ? "" : (place.split("@")[0] ?? ""),
@@ -34,16 +36,18 @@ function parseLine(line: string): MemberView {
     masterId: master === "-" ? undefined : master,
     failed: flags.includes("fail"),
     handshaking: flags.includes("handshake"),
-    slots: slots.reduce((sum, range) => sum + countSlots(range), 0),
+    slots: ranges.reduce((sum, [from, to]) => sum + to - from + 1, 0),
+    ranges,
+    // `[7->-id]` and `[7-<-id]`: counted where they are owned.
+    open: slots.filter((range) => range.startsWith("[")).map((range) => Number.parseInt(range.slice(1), 10)),
   };
 }
 
-/** `0-5460` or `7`; `[7->-id]` and `[7-<-id]` are slots on the move, counted where they are owned. */
-function countSlots(range: string): number {
-  if (range.startsWith("[")) return 0;
+/** `0-5460` or `7` */
+function parseRange(range: string): SlotRange {
   const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(range);
   if (match === null) throw new ClusterReplyError("CLUSTER NODES", `${JSON.stringify(range)} is not a slot range`);
-  return Number(match[2] ?? match[1]) - Number(match[1]) + 1;
+  return [Number(match[1]), Number(match[2] ?? match[1])];
 }
 
 /**

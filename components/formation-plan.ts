@@ -1,5 +1,6 @@
 import type { NodeAddress } from "./cluster-plan.ts";
 import { nodeName } from "./cluster-plan.ts";
+import type { SlotRange } from "./slot-ranges.ts";
 
 /** Hash slots of every Redis Cluster (Redis Cluster specification, "Key distribution model"). */
 export const slotCount = 16_384;
@@ -18,6 +19,10 @@ export interface MemberView {
   readonly handshaking: boolean;
   /** Number of slots it owns. */
   readonly slots: number;
+  /** The slots it owns. */
+  readonly ranges: readonly SlotRange[];
+  /** Slots that it is giving to another member, or taking from one; a node tells only its own. */
+  readonly open: readonly number[];
 }
 
 /** What one declared node says about itself and the others. */

@@ -47,6 +47,9 @@ export const systemUserRules: Readonly<Record<SystemUserName, readonly ReasonedR
     { rule: "+acl|list", why: "drift: the users of a running node, rule by rule" },
     { rule: "+acl|setuser", why: "a user that was changed in a running node is put right; ACL LOAD would drop every client, replicas too" },
     { rule: "+acl|deluser", why: "a user that nobody has declared is removed from a running node" },
+    { rule: "+cluster|setslot", why: "slots that have left their shard go back to it, or one that was left on the move is settled" },
+    { rule: "+cluster|countkeysinslot", why: "a slot without a master goes to the one that holds its keys" },
+    { rule: "+cluster|getkeysinslot", why: "the keys of a slot that moves" },
     { rule: "+cluster|reset", why: "an interrupted creation without data is started over" },
   ],
   proxy: [

@@ -4,22 +4,30 @@ import { isDeepStrictEqual } from "node:util";
 import type { ClusterDeclaration, NodeAddress } from "../cluster-plan.ts";
 import { checkClusterDeclaration, nodeName } from "../cluster-plan.ts";
 import type { Finding } from "../drift.ts";
-import { planFormation } from "../formation-plan.ts";
 import type { NodeView } from "../formation-plan.ts";
 import { InvalidValueError } from "../invalid-value-error.ts";
 import { integer, list, object, optional, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
-import { formCluster, observeAll } from "./formation.ts";
+import { compareTopology, layoutOf } from "../topology.ts";
+import type { TopologyDeclaration } from "../topology.ts";
+import { formCluster, observeEach } from "./formation.ts";
 import type { FormationPorts } from "./formation.ts";
 import { withNode } from "./node-client.ts";
 import type { NodeAccess } from "./node-client.ts";
 import { observeNode } from "./observe.ts";
+import { poll } from "./poll.ts";
 import { createCluster, endAbandonedCreation } from "./redis-cli.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
+import type { Values } from "./wire.ts";
 
 const pauseMs = 200;
 const graceMs = 15_000;
 const creationLimitMs = 60_000;
+/** How long a drift check waits for what may pass by itself. */
+const passingLimitMs = 6000;
+const lookIntervalMs = 300;
+/** Looks in a row after which something is believed that no cluster shows in passing. */
+const believedLooks = 2;
 
 const fields = {
   nodes: list(object({ host: text, port: integer(1, 65_535) })),
@@ -46,34 +54,49 @@ export const formationResource: ResourceType<typeof fields> = {
   leftOut: ["password", "pem"],
   notCompared: ["caFile", "certFile", "keyFile", "user", "redisCli", "recordFile", "limitSeconds"],
   replaceOn: [],
-  outputs: ["nodeIds"],
+  outputs: ["nodeIds", "layout"],
   secretOutputs: [],
   expectations: ["drift"],
   expectedFrom: [],
   expect: () => ({ drift: [] }),
   preflight,
   identify: (inputs) => inputs.nodes.map(nodeName).join(","),
-  create: form,
-  update: form,
+  create: (inputs) => form(inputs, undefined),
+  update: (inputs, state) => form(inputs, { replicasPerMaster: inputs.replicasPerMaster, layout: layoutIn(state) }),
   async read(inputs, state) {
-    const views = await observeAll(inputs.nodes, portsOf(inputs));
-    const finding = (actual: string): Finding[] => [{ thing: "topology", declared: "formed", actual, mend: "cluster" }];
-    if (typeof views === "string") return { drift: finding(views), nodeIds: state["nodeIds"] };
-    const plan = planFormation(views, checkClusterDeclaration(inputs));
-    return { drift: plan.kind === "adopt" ? [] : finding(describe(plan.kind, "reason" in plan ? plan.reason : undefined)), nodeIds: idsOf(views) };
+    const layout = layoutIn(state);
+    const { views, findings } = await look(inputs, layout);
+    // Ids are known of all nodes or of none; those of a node that does not answer have not changed by that.
+    return { drift: findings, layout, nodeIds: views.length === inputs.nodes.length ? idsOf(views) : state["nodeIds"] };
   },
   delete: () => Promise.resolve(),
 };
 
-const descriptions: Readonly<Record<string, string>> = {
-  create: "the nodes are not joined",
-  "start-over": "the nodes are joined in part",
-  replace: "a node lost its place",
-  "fail-over": "a master lost its place",
-};
+function layoutIn(state: Values): readonly string[] | undefined {
+  const layout = state["layout"];
+  return Array.isArray(layout) ? (layout as readonly string[]) : undefined;
+}
 
-function describe(kind: string, reason: string | undefined): string {
-  return reason ?? descriptions[kind] ?? kind;
+/**
+ * Looks until the cluster is as declared, or shows what no cluster shows in passing, or has shown it for long enough: while a
+ * replica takes over or a node starts, all kinds of things are seen for a moment, and none of them is drift.
+ */
+async function look(inputs: Inputs, layout: readonly string[] | undefined): Promise<{ readonly views: readonly NodeView[]; readonly findings: readonly Finding[] }> {
+  const ports = portsOf(inputs);
+  let lastingLooks = 0;
+  let seen: { readonly views: readonly NodeView[]; readonly findings: readonly Finding[] } = { views: [], findings: [] };
+  await poll(
+    passingLimitMs,
+    async () => {
+      const { views, silent } = await observeEach(inputs.nodes, ports);
+      const { findings, lasting } = compareTopology(views, silent, { replicasPerMaster: inputs.replicasPerMaster, layout });
+      seen = { views, findings };
+      lastingLooks = lasting ? lastingLooks + 1 : 0;
+      return findings.length === 0 || lastingLooks >= believedLooks ? true : undefined;
+    },
+    lookIntervalMs,
+  );
+  return seen;
 }
 
 async function preflight({ known }: KnownInputs<typeof fields>, old: Inputs | undefined): Promise<readonly CheckFailure[]> {
@@ -98,10 +121,12 @@ function describeDeclaration(declared: ClusterDeclaration, old: Inputs | undefin
   return `the cluster is already formed of ${was}; its nodes cannot be changed in place. Restore them, or destroy the stack first`;
 }
 
-async function form(inputs: Inputs): Promise<Record<string, unknown>> {
+async function form(inputs: Inputs, formed: TopologyDeclaration | undefined): Promise<Record<string, unknown>> {
   await endAbandonedCreation(inputs.recordFile);
-  const task = { nodes: inputs.nodes, masters: checkClusterDeclaration(inputs), limitMs: inputs.limitSeconds * 1000, graceMs };
-  return { drift: [], nodeIds: idsOf(await formCluster(task, portsOf(inputs))) };
+  const { nodes, user, password } = inputs;
+  const task = { nodes, masters: checkClusterDeclaration(inputs), limitMs: inputs.limitSeconds * 1000, graceMs, login: { user, password }, ...(formed !== undefined && { formed }) };
+  const views = await formCluster(task, portsOf(inputs));
+  return { drift: [], layout: formed?.layout ?? layoutOf(views), nodeIds: idsOf(views) };
 }
 
 function idsOf(views: readonly NodeView[]): string[] {

@@ -2,6 +2,10 @@ import type { NodeAddress } from "../cluster-plan.ts";
 import { nodeName } from "../cluster-plan.ts";
 import { planFormation } from "../formation-plan.ts";
 import type { FormationPlan, NodeView } from "../formation-plan.ts";
+import { compareTopology } from "../topology.ts";
+import type { TopologyDeclaration, TopologyDifference } from "../topology.ts";
+import { takeRepairSteps } from "./repair.ts";
+import type { RepairLogin } from "./repair.ts";
 
 /** What forming a cluster needs of the world. */
 export interface FormationPorts {
@@ -24,6 +28,10 @@ export interface FormationTask {
   readonly limitMs: number;
   /** How long a state that may heal by itself is watched before an empty cluster is started over. */
   readonly graceMs: number;
+  /** What the cluster must look like, where it was formed before; then a member that is not ours may be sent away. */
+  readonly formed?: TopologyDeclaration;
+  /** How one node logs in at another, to hand over keys. */
+  readonly login: RepairLogin;
 }
 
 /** The cluster could not be brought to what is declared; nothing that holds data was touched. */
@@ -53,8 +61,17 @@ export async function formCluster(task: FormationTask, ports: FormationPorts): P
       await ports.pause();
       continue;
     }
+    const repair = task.formed === undefined ? undefined : compareTopology(views, new Map(), task.formed);
+    const pressing = repair?.steps.filter(({ kind }) => kind === "evict" || kind === "introduce") ?? [];
     const plan = planFormation(views, task.masters);
-    if (plan.kind === "adopt") return views;
+    const steps = pressing.length > 0 ? pressing : plan.kind === "adopt" || plan.kind === "wait" ? (repair?.steps ?? []) : [];
+    if (steps.length > 0) {
+      obstacle = (await takeRepairSteps(steps, views, (node, command) => ports.call(node, command), task.login)) ?? obstacle;
+      await ports.pause();
+      continue;
+    }
+    if (plan.kind === "adopt" && isAsFormed(repair)) return views;
+    obstacle = repair?.findings.map(({ thing, actual }) => `${thing}: ${actual}`)[0] ?? obstacle;
     if (plan.kind === "refuse") throw new FormationError(plan.reason);
     if (plan.kind !== "wait") waitingSince = undefined;
     else waitingSince ??= ports.now();
@@ -65,15 +82,23 @@ export async function formCluster(task: FormationTask, ports: FormationPorts): P
   throw new FormationError(`after ${task.limitMs / 1000} s still: ${obstacle}`);
 }
 
+/** What waits for nobody: a difference without a step is one that passes, or one that only a person can judge. */
+function isAsFormed(repair: TopologyDifference | undefined): boolean {
+  return repair === undefined || repair.findings.every(({ mend }) => mend === "refuse");
+}
+
+/** Views of the nodes that answer, and why the others do not, by their names. */
+export async function observeEach(nodes: readonly NodeAddress[], ports: Pick<FormationPorts, "observe">): Promise<{ views: NodeView[]; silent: Map<string, string> }> {
+  const results = await Promise.allSettled(nodes.map((node) => ports.observe(node)));
+  const views = results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+  const silent = results.flatMap((result, index) => (result.status === "rejected" ? [[nodeName(nodes[index]!), describeSilence(nodes[index]!, result.reason)] as const] : []));
+  return { views, silent: new Map(silent) };
+}
+
 /** Views of all nodes, or why one of them has none. */
 export async function observeAll(nodes: readonly NodeAddress[], ports: Pick<FormationPorts, "observe">): Promise<readonly NodeView[] | string> {
-  const results = await Promise.allSettled(nodes.map((node) => ports.observe(node)));
-  const views: NodeView[] = [];
-  for (const [index, result] of results.entries()) {
-    if (result.status === "rejected") return describeSilence(nodes[index]!, result.reason);
-    views.push(result.value);
-  }
-  return views;
+  const { views, silent } = await observeEach(nodes, ports);
+  return [...silent.values()][0] ?? views;
 }
 
 function describeSilence(node: NodeAddress, reason: unknown): string {

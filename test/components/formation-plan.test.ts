@@ -27,6 +27,8 @@ function member(index: number, change: Partial<MemberView> = {}): MemberView {
     failed: false,
     handshaking: false,
     slots: slotsOf[index] ?? 0,
+    ranges: [],
+    open: [],
     ...change,
   };
 }

@@ -21,7 +21,7 @@ await run(async () => {
   const milliseconds = Math.round(performance.now() - started);
   if (switches.has("json")) say(JSON.stringify({ stack, drift: differences.length > 0, problem, milliseconds, differences }, null, 2));
   else if (switches.has("markdown")) say(driftMarkdown(stack, differences, problem));
-  else say([...differences.map(driftLine), verdict(differences.length)].join("\n"));
+  else say([...differences.map(driftLine), ...(problem === "" || differences.length > 0 ? [verdict(differences.length)] : [])].join("\n"));
   if (problem !== "") process.stderr.write(`The check did not come to its end, and neither would an update:\n${problem}\n`);
   process.exitCode = problem !== "" ? 1 : differences.length > 0 ? driftExitCode : 0;
 });

@@ -13,7 +13,7 @@ function port(index: number): number {
 /** Members 0 to 2 are masters, 3 to 5 their replicas. */
 function member(index: number, change: Partial<MemberView> = {}): MemberView {
   const master = index < masters ? undefined : `id${index - masters}`;
-  return { id: `id${index}`, address: `127.0.0.1:${port(index)}`, isMaster: master === undefined, masterId: master, failed: false, handshaking: false, slots: master === undefined ? 5461 : 0, ...change };
+  return { id: `id${index}`, address: `127.0.0.1:${port(index)}`, isMaster: master === undefined, masterId: master, failed: false, handshaking: false, slots: master === undefined ? 5461 : 0, ranges: [], open: [], ...change };
 }
 
 const all = [0, 1, 2, 3, 4, 5].map((index) => member(index));

@@ -1,0 +1,204 @@
+import { nodeName } from "./cluster-plan.ts";
+import type { Finding } from "./drift.ts";
+import { slotCount } from "./formation-plan.ts";
+import type { MemberView, NodeView } from "./formation-plan.ts";
+import { listSlots, slotsIn, writeSlots } from "./slot-ranges.ts";
+
+/** What a cluster that was formed once must look like. Roles are not in it: whoever owns a shard's slots is its master. */
+export interface TopologyDeclaration {
+  readonly replicasPerMaster: number;
+  /** The slots of each shard, such as `0-5460`, as they were when the cluster was formed; undefined where that is not known. */
+  readonly layout: readonly string[] | undefined;
+}
+
+/** One thing to be done to a cluster that was formed once. */
+export type RepairStep =
+  /** A member that nobody has declared, and that owns nothing, is forgotten by all. */
+  | { readonly kind: "evict"; readonly id: string }
+  /** A member is introduced again to one that does not know it. */
+  | { readonly kind: "introduce"; readonly at: NodeView; readonly to: NodeView }
+  /** A slot that belongs to nobody is given to a master: to the one that holds keys of it, else to this one. */
+  | { readonly kind: "cover"; readonly slot: number; readonly owner: NodeView }
+  /** A slot goes to its shard's master, with all keys of it wherever they are. */
+  | { readonly kind: "move"; readonly slot: number; readonly to: NodeView }
+  /** A replica of a master that has too many follows one that has too few. */
+  | { readonly kind: "replicate"; readonly replica: NodeView; readonly master: NodeView };
+
+/** How a cluster differs from its declaration. */
+export interface TopologyDifference {
+  readonly findings: readonly Finding[];
+  /** Whether any of them is such as no cluster shows in passing, while a replica takes over or a node starts. */
+  readonly lasting: boolean;
+  /** What can be done now, the most pressing first; what comes first may make the rest needless. */
+  readonly steps: readonly RepairStep[];
+}
+
+interface Part extends TopologyDifference {
+  readonly findings: readonly Finding[];
+}
+
+const nothing: Part = { findings: [], lasting: false, steps: [] };
+
+/**
+ * Compares what the nodes say of their cluster with what it must look like. Pure.
+ * @param views of the nodes that answer
+ * @param silent `IP:port` of the declared nodes that do not, and why
+ */
+export function compareTopology(views: readonly NodeView[], silent: ReadonlyMap<string, string>, declared: TopologyDeclaration): TopologyDifference {
+  const owners = ownersOf(views);
+  const parts = [
+    describeSilent(silent),
+    findStrangers(views, new Set([...views.map(({ node }) => nodeName(node)), ...silent.keys()])),
+    findUnknown(views),
+    findFormer(views, silent),
+    findUncovered(views, owners, declared),
+    findMoved(views, owners, declared),
+    silent.size > 0 ? nothing : findMisplacedReplicas(views, declared),
+    findUnsettled(views),
+  ];
+  return { findings: parts.flatMap(({ findings }) => findings), lasting: parts.some(({ lasting }) => lasting), steps: parts.flatMap(({ steps }) => steps) };
+}
+
+/** The slots of each shard, as its master claims them, in the order of their first slot. */
+export function layoutOf(views: readonly NodeView[]): string[] {
+  const shards = views.map((view) => slotsIn(ownMember(view).ranges)).filter((slots) => slots.length > 0);
+  return shards.sort(([a = 0], [b = 0]) => a - b).map(writeSlots);
+}
+
+/** The owner's id of each slot: who claims it, or else whom others hold for its owner and who does not answer. */
+function ownersOf(views: readonly NodeView[]): ReadonlyMap<number, string> {
+  const owners = new Map<number, string>();
+  const living = new Set(views.map(({ id }) => id));
+  for (const member of views.flatMap(({ members }) => members).filter(({ id }) => !living.has(id))) slotsIn(member.ranges).forEach((slot) => owners.set(slot, member.id));
+  for (const view of views) slotsIn(ownMember(view).ranges).forEach((slot) => owners.set(slot, view.id));
+  return owners;
+}
+
+function describeSilent(silent: ReadonlyMap<string, string>): Part {
+  const findings = [...silent].map(([name, reason]): Finding => ({ thing: `member ${name}`, declared: "answers", actual: reason, mend: "cluster" }));
+  return { findings, lasting: false, steps: [] };
+}
+
+function findStrangers(views: readonly NodeView[], declared: ReadonlySet<string>): Part {
+  const all = views.flatMap(({ members }) => members).filter(({ handshaking, address }) => !handshaking && address !== "" && !declared.has(address));
+  const strangers = [...new Map(all.map((member) => [member.id, member])).values()];
+  const isNeeded = ({ id }: MemberView): boolean => all.some((member) => member.id === id && member.slots > 0) || views.some((view) => ownMember(view).masterId === id);
+  const findings = strangers.map((member): Finding => ({
+    ...{ thing: `foreign member ${member.address}`, declared: "no member" },
+    actual: isNeeded(member) ? "a member that owns slots, or that a declared node replicates" : `a ${member.isMaster ? "master without slots" : "replica"}`,
+    mend: isNeeded(member) ? "refuse" : "cluster",
+  }));
+  return { findings, lasting: findings.length > 0, steps: strangers.filter((member) => !isNeeded(member)).map(({ id }) => ({ kind: "evict", id })) };
+}
+
+/** Members that others have forgotten, or never met. */
+function findUnknown(views: readonly NodeView[]): Part {
+  const pairs = views.flatMap((at) => views.filter((to) => !at.members.some(({ id }) => id === to.id)).map((to) => ({ at, to })));
+  const findings = views.flatMap((to): Finding[] => {
+    const strange = pairs.filter((pair) => pair.to === to).map(({ at }) => nodeName(at.node));
+    return strange.length === 0 ? [] : [{ thing: `member ${nodeName(to.node)}`, declared: "known to all members", actual: `unknown to ${strange.join(", ")}`, mend: "cluster" }];
+  });
+  const shaking = views.some(({ members }) => members.some(({ handshaking }) => handshaking));
+  return { findings, lasting: !shaking && findings.length > 0, steps: shaking ? [] : pairs.map(({ at, to }) => ({ kind: "introduce", at, to })) };
+}
+
+/** Members under an id that no declared node has any more. */
+function findFormer(views: readonly NodeView[], silent: ReadonlyMap<string, string>): Part {
+  const living = new Set(views.map(({ id }) => id));
+  const names = new Set(views.map(({ node }) => nodeName(node)));
+  const gone = views.flatMap(({ members }) => members).filter(({ id, address, handshaking }) => !living.has(id) && !handshaking && (address === "" ? silent.size === 0 : names.has(address)));
+  const findings = [...new Map(gone.map((member) => [member.id, member])).values()].map((member): Finding => ({
+    ...{ thing: `former member ${member.id.slice(0, 8)}`, declared: "forgotten", mend: "cluster" },
+    actual: member.slots > 0 ? `still held for the owner of ${member.slots} slots` : "still known",
+  }));
+  return { findings, lasting: false, steps: [] };
+}
+
+function findUncovered(views: readonly NodeView[], owners: ReadonlyMap<number, string>, { layout }: TopologyDeclaration): Part {
+  const uncovered = Array.from({ length: slotCount }, (_, slot) => slot).filter((slot) => !owners.has(slot));
+  if (uncovered.length === 0) return nothing;
+  const finding: Finding = { thing: "slots", declared: "each with a master", actual: `${writeSlots(uncovered)} with none`, mend: "cluster" };
+  const shards = shardsOf(views, owners, layout ?? layoutOf(views));
+  const steps = uncovered.flatMap((slot): RepairStep[] => {
+    const held = views.flatMap(({ members }) => members).find(({ ranges }) => ranges.some(([from, to]) => from <= slot && slot <= to));
+    const owner = views.find(({ id }) => id === held?.id) ?? shards.find(({ slots }) => slots.has(slot))?.master ?? views.find((view) => ownMember(view).slots > 0);
+    return owner === undefined ? [] : [{ kind: "cover", slot, owner }];
+  });
+  return { findings: [finding], lasting: false, steps };
+}
+
+interface Shard {
+  readonly text: string;
+  readonly slots: ReadonlySet<number>;
+  /** The node that owns most of its slots; undefined where it does not answer. */
+  readonly master: NodeView | undefined;
+}
+
+function shardsOf(views: readonly NodeView[], owners: ReadonlyMap<number, string>, layout: readonly string[]): Shard[] {
+  return layout.map((text) => {
+    const slots = new Set(listSlots(text));
+    const counts = new Map<string, number>();
+    for (const slot of slots) {
+      const owner = owners.get(slot);
+      if (owner !== undefined) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+    }
+    const [most] = [...counts].sort(([, a], [, b]) => b - a);
+    return { text, slots, master: views.find(({ id }) => id === most?.[0]) };
+  });
+}
+
+/** Slots that have left their shard, and slots that were left on the move. */
+function findMoved(views: readonly NodeView[], owners: ReadonlyMap<number, string>, { layout }: TopologyDeclaration): Part {
+  const shards = shardsOf(views, owners, layout ?? []);
+  const masters = new Set(shards.map(({ master }) => master));
+  if (masters.size < shards.length) return { ...nothing, findings: spreadFinding(views, shards.length) };
+  const findings: Finding[] = [];
+  const steps: RepairStep[] = [];
+  for (const { text, slots, master } of shards) {
+    if (master === undefined) continue;
+    const strays = [...slots].filter((slot) => owners.has(slot) && owners.get(slot) !== master.id);
+    const holders = new Set(strays.map((slot) => addressOf(views, owners.get(slot)!)));
+    if (strays.length > 0) findings.push({ thing: `slots ${writeSlots(strays)}`, declared: `one shard with ${text}`, actual: `with ${[...holders].join(", ")}`, mend: "slots" });
+    const open = [...new Set(views.flatMap((view) => ownMember(view).open))].filter((slot) => slots.has(slot) && !strays.includes(slot));
+    if (open.length > 0) findings.push({ thing: `slots ${writeSlots(open)}`, declared: "settled", actual: "left on the move between two masters", mend: "slots" });
+    for (const slot of [...strays, ...open]) steps.push({ kind: "move", slot, to: master });
+  }
+  return { findings, lasting: findings.length > 0, steps };
+}
+
+/** A shard without a master of its own: it was emptied into another, or its master does not answer, which is told elsewhere. */
+function spreadFinding(views: readonly NodeView[], shards: number): Finding[] {
+  const masters = views.filter((view) => ownMember(view).slots > 0).length;
+  return masters >= shards ? [] : [{ thing: "slots", declared: `spread over ${shards} masters`, actual: `spread over ${masters}`, mend: "refuse" }];
+}
+
+function findMisplacedReplicas(views: readonly NodeView[], { replicasPerMaster }: TopologyDeclaration): Part {
+  const groups = views.filter((view) => ownMember(view).slots > 0).map((master) => ({ master, replicas: views.filter((view) => ownMember(view).masterId === master.id) }));
+  const findings = groups.filter(({ replicas }) => replicas.length !== replicasPerMaster).map(({ master, replicas }): Finding => ({
+    ...{ thing: `master ${nodeName(master.node)}`, declared: `${replicasPerMaster} replica(s)`, mend: "cluster" },
+    actual: replicas.length === 0 ? "none" : `${replicas.length}: ${replicas.map(({ node }) => nodeName(node)).join(", ")}`,
+  }));
+  const spare = groups.flatMap(({ replicas }) => replicas.slice(replicasPerMaster));
+  const wanting = groups.flatMap(({ master, replicas }) => Array.from({ length: Math.max(0, replicasPerMaster - replicas.length) }, () => master));
+  const steps = spare.slice(0, wanting.length).map((replica, index): RepairStep => ({ kind: "replicate", replica, master: wanting[index]! }));
+  return { findings, lasting: false, steps };
+}
+
+function findUnsettled(views: readonly NodeView[]): Part {
+  const findings = views.flatMap((view): Finding[] => {
+    const thing = `member ${nodeName(view.node)}`;
+    if (view.members.length <= 1) return [{ thing, declared: "in the cluster", actual: "in no cluster", mend: "cluster" }];
+    if (!view.clusterOk) return [{ thing, declared: "cluster_state:ok", actual: "cluster_state:fail", mend: "cluster" }];
+    return view.inSync ? [] : [{ thing, declared: "in sync with its master", actual: "its link to the master is down, or it is being synchronised", mend: "cluster" }];
+  });
+  return { findings, lasting: false, steps: [] };
+}
+
+function addressOf(views: readonly NodeView[], id: string): string {
+  return views.flatMap(({ members }) => members).find((member) => member.id === id && member.address !== "")?.address ?? id;
+}
+
+function ownMember(view: NodeView): MemberView {
+  // observeNode refuses an answer in which the node does not name itself.
+  return view.members.find(({ id }) => id === view.id)!;
+}
