@@ -1,7 +1,7 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
 import { lstat, mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 
 /** What can be seen of a regular file. */
@@ -35,7 +35,9 @@ export class NotAFileError extends Error {
 export async function writeFileAtomically(path: string, content: Uint8Array | string, mode: string, owner: string): Promise<void> {
   const directory = dirname(path);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const temporary = join(directory, `.${randomBytes(6).toString("hex")}.new`);
+  const temporary = temporaryOf(path);
+  // Of a writer that was killed.
+  await rm(temporary, { force: true });
   try {
     const file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
     try {
@@ -54,6 +56,11 @@ export async function writeFileAtomically(path: string, content: Uint8Array | st
     throw error;
   }
   await syncDirectory(directory);
+}
+
+/** The temporary file that a content is written to first. A killed writer leaves it behind; whoever writes the file next removes it. */
+export function temporaryOf(path: string): string {
+  return join(dirname(path), `.${basename(path)}.new`);
 }
 
 /** Changes mode and owner of a file without touching its content. */

@@ -2,7 +2,7 @@ import { chmod, lstat, mkdir, readdir, rm, rmdir, stat } from "node:fs/promises"
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import type { Finding } from "../drift.ts";
-import { ignoreAbsent, octal, writeFileAtomically } from "./atomic-file.ts";
+import { ignoreAbsent, octal, temporaryOf, writeFileAtomically } from "./atomic-file.ts";
 import { flag, list, mode, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import { stop } from "./launch.ts";
@@ -11,6 +11,9 @@ import type { CheckFailure, ResourceType } from "./resource-type.ts";
 
 /** Stands in each directory that this toolkit has made: what it has not made it does not delete, nor changes its mode. */
 const markerName = ".redis-access-directory";
+
+/** All that is left of a marker whose writer was killed. */
+const unfinishedMarker = basename(temporaryOf(markerName));
 
 /** For a program to end, and to save what it must where that is to be kept. */
 const stopGraceMs = 20_000;
@@ -79,8 +82,8 @@ async function refuseForeign(directory: string): Promise<readonly CheckFailure[]
 }
 
 /**
- * Why a directory cannot be, or become, this toolkit's own; undefined if it can. An empty one may be the beginning of an
- * interrupted run; one with the marker is ours.
+ * Why a directory cannot be, or become, this toolkit's own; undefined if it can. An empty one, or one whose marker was not
+ * written to its end, may be the beginning of an interrupted run; one with the marker is ours.
  */
 export async function describeForeign(directory: string): Promise<string | undefined> {
   if (directory === homedir() || directory.split("/").length < 3) return `${directory} is not a directory of this toolkit's own; choose one below it`;
@@ -88,11 +91,12 @@ export async function describeForeign(directory: string): Promise<string | undef
   if (facts === undefined) return undefined;
   if (!facts.isDirectory()) return `${directory} is not a directory; move it away, or choose another path`;
   const entries = await readdir(directory);
-  if (entries.length === 0 || entries.includes(markerName)) return undefined;
+  if (entries.length === 0 || entries.includes(markerName) || entries.includes(unfinishedMarker)) return undefined;
   return `${directory} exists, is not empty and was not made by this toolkit, which would take it for its own; choose another directory, or empty it`;
 }
 
 async function remove({ path: directory, purge, keep }: Inputs): Promise<void> {
+  await rm(join(directory, unfinishedMarker), { force: true });
   const entries = await readdir(directory).catch(ignoreAbsent);
   if (entries === undefined) return;
   if (!entries.includes(markerName)) return rmdir(directory).catch(ignoreNotEmpty);
