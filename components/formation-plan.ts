@@ -82,7 +82,7 @@ export function planFormation(views: readonly NodeView[], masters: number): Form
   const alone = views.filter(isAlone);
   if (joined.length === 0) return planFirstCreation(views, keys);
   const claiming = alone.filter((view) => view.keys > 0 || ownSlots(view) > 0);
-  if (claiming.length > 0) return startOverOr(keys, `${names(claiming)} holds keys or slots, but is not in the cluster of ${names(joined)}`);
+  if (claiming.length > 0) return startOverOr(keys, `${describeHoldings(claiming)}, but is not in the cluster of ${names(joined)}; ${emptyIt}`);
   const cluster = largestView(joined);
   const unsettled = describeUnsettled(views, joined, cluster);
   if (unsettled !== undefined) return wait(keys, unsettled);
@@ -95,13 +95,15 @@ function describeForeign(views: readonly NodeView[]): string | undefined {
   const declared = new Set(views.map((view) => nodeName(view.node)));
   for (const view of views) {
     const stranger = view.members.find((member) => !member.handshaking && member.address !== "" && !declared.has(member.address));
-    if (stranger !== undefined) return `${nodeName(view.node)} is a member of a cluster with ${stranger.address || stranger.id}, which is not declared`;
+    if (stranger === undefined) continue;
+    const own = nodeName(view.node);
+    return `${own} is in a cluster with ${stranger.address}, which is not declared; take that one out (redis-cli --cluster del-node ${own} ${stranger.id}), or declare nodes that are in no other cluster`;
   }
   return undefined;
 }
 
 function planFirstCreation(views: readonly NodeView[], keys: number): FormationPlan {
-  if (keys > 0) return { kind: "refuse", reason: `${names(views.filter((view) => view.keys > 0))} already holds keys but is in no cluster; empty it, or declare another node` };
+  if (keys > 0) return { kind: "refuse", reason: `${describeHoldings(views.filter((view) => view.keys > 0))}, but is in no cluster; ${emptyIt}` };
   return views.some((view) => ownSlots(view) > 0) ? { kind: "start-over" } : { kind: "create" };
 }
 
@@ -141,7 +143,10 @@ function findSuccessor(views: readonly NodeView[], lost: MemberView): NodeView |
 
 function planRoles(views: readonly NodeView[], cluster: NodeView, masters: number, keys: number): FormationPlan {
   const owners = cluster.members.filter((member) => member.slots > 0);
-  if (owners.length !== masters) return startOverOr(keys, `the slots are spread over ${owners.length} masters; ${masters} are declared`);
+  if (owners.length !== masters) {
+    const places = owners.map(({ address, slots }) => `${address} (${slots})`).join(", ");
+    return startOverOr(keys, `the slots are spread over ${owners.length} masters, ${places}; ${masters} are declared. Move the slots (redis-cli --cluster reshard), or declare as many`);
+  }
   const replicate = missingReplicas(views, cluster);
   if (replicate.length > 0) return { kind: "replace", introduce: [], replicate, forget: [] };
   const unwell = views.find((view) => !view.clusterOk);
@@ -186,6 +191,14 @@ function isAlone(view: NodeView): boolean {
 
 function ownSlots(view: NodeView): number {
   return view.members.find((member) => member.id === view.id)?.slots ?? 0;
+}
+
+/** What to do about a node that holds what is not this cluster's. */
+const emptyIt = "empty it if nobody needs that (FLUSHALL, then CLUSTER RESET HARD), or declare another node";
+
+/** What nodes hold that stands in the way, such as `127.0.0.1:7003 holds 12 key(s) and 5461 slot(s)`. */
+function describeHoldings(views: readonly NodeView[]): string {
+  return views.map((view) => `${nodeName(view.node)} holds ${view.keys} key(s) and ${ownSlots(view)} slot(s)`).join(", ");
 }
 
 function names(views: readonly NodeView[]): string {

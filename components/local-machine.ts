@@ -8,12 +8,13 @@ import { InvalidValueError } from "./invalid-value-error.ts";
 import { describeForeign } from "./provider/directory-resource.ts";
 import { findPortObstacle } from "./provider/ports.ts";
 import { directoryOf } from "./provider/process-record.ts";
+import { stackName } from "./provider/resources.ts";
 import { examination, examinationEnvironment, readExamination, UnsupportedRedisError } from "./redis-server.ts";
 import type { DeclaredParameters } from "./redis-server.ts";
 
 /** What an environment asks of the machine that it is made on. */
 export interface MachineNeeds {
-  /** Absolute path of the directory that holds all of it: absent, empty, or made by this toolkit before. */
+  /** Absolute path of the directory that holds all of it: absent, empty, or made by this toolkit before, for this stack or one that is gone. */
   readonly directory: string;
   /** Every address at which a program of it listens, with the option that declares it. */
   readonly listens: readonly (NodeAddress & { readonly property: string })[];
@@ -39,7 +40,7 @@ const answerLimitMs = 10_000;
  * Looks whether this machine can bear an environment, and changes nothing. A preview finds most of it too, but an update
  * without preview finds it resource by resource, when others have been made: awaited before the first resource of a
  * program, this refuses the whole.
- * @throws {UnsuitableMachineError} a directory that is not this toolkit's own or cannot be made, an address that another
+ * @throws {UnsuitableMachineError} a directory that is not this toolkit's own, another stack's or cannot be made, an address that another
  *   program holds or that is not this machine's, a redis-server or redis-cli that is not there, too old or without TLS, a
  *   parameter that redis-server does not take
  */
@@ -56,7 +57,7 @@ export async function checkLocalMachine(needs: MachineNeeds): Promise<void> {
 }
 
 async function describeDirectory(directory: string): Promise<string | undefined> {
-  const problem = await describeForeign(directory);
+  const problem = await describeForeign(directory, stackName());
   if (problem !== undefined) return `directory: ${problem}`;
   const existing = await nearestExisting(directory);
   if (await permits(existing, constants.W_OK | constants.X_OK)) return undefined;

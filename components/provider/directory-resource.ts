@@ -1,9 +1,9 @@
-import { chmod, lstat, mkdir, readdir, rm, rmdir, stat } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import type { Finding } from "../drift.ts";
 import { ignoreAbsent, octal, temporaryOf, writeFileAtomically } from "./atomic-file.ts";
-import { flag, list, mode, path, text, withDefault } from "../fields.ts";
+import { flag, list, mode, optional, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import { stop } from "./launch.ts";
 import { findRecorded, recordSuffix } from "./process-record.ts";
@@ -11,6 +11,9 @@ import type { CheckFailure, ResourceType } from "./resource-type.ts";
 
 /** Stands in each directory that this toolkit has made: what it has not made it does not delete, nor changes its mode. */
 const markerName = ".redis-access-directory";
+
+/** Begins the line of a marker that names its stack. */
+const stackLine = "Stack: ";
 
 /** All that is left of a marker whose writer was killed. */
 const unfinishedMarker = basename(temporaryOf(markerName));
@@ -25,6 +28,8 @@ const fields = {
   purge: withDefault(flag, false),
   /** Entries that stay, and the directory with them, when it is purged. */
   keep: withDefault(list(text), []),
+  /** The stack that it belongs to; one directory never belongs to two. */
+  stack: optional(text),
 };
 
 type Inputs = Parsed<typeof fields>;
@@ -50,10 +55,10 @@ export const directoryResource: ResourceType<typeof fields> = {
   expectations: ["drift"],
   expectedFrom: [],
   expect: () => ({ drift: [] }),
-  preflight: async ({ known }, old) => (known.path === undefined || old?.path === known.path ? [] : refuseForeign(known.path)),
+  preflight: async ({ known }, old) => (known.path === undefined || old?.path === known.path ? [] : refuseForeign(known.path, known.stack)),
   identify: (inputs) => inputs.path,
   async create(inputs) {
-    const problem = await describeForeign(inputs.path);
+    const problem = await describeForeign(inputs.path, inputs.stack);
     if (problem !== undefined) throw new ForeignDirectoryError(problem);
     await mkdir(inputs.path, { recursive: true, mode: 0o700 });
     return apply(inputs);
@@ -63,7 +68,7 @@ export const directoryResource: ResourceType<typeof fields> = {
     if (facts?.isDirectory() !== true) return undefined;
     const actual = octal(facts.mode);
     const finding: Finding = { thing: `mode of ${basename(inputs.path)}/`, declared: inputs.mode, actual, since: facts.ctime.toISOString(), mend: "write" };
-    return { mode: actual, purge: state["purge"], keep: state["keep"], drift: actual === inputs.mode ? [] : [finding] };
+    return { mode: actual, purge: state["purge"], keep: state["keep"], stack: state["stack"], drift: actual === inputs.mode ? [] : [finding] };
   },
   update: apply,
   delete: remove,
@@ -71,31 +76,47 @@ export const directoryResource: ResourceType<typeof fields> = {
 
 async function apply(inputs: Inputs): Promise<Record<string, unknown>> {
   await chmod(inputs.path, Number.parseInt(inputs.mode, 8));
-  const owner = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
-  await writeFileAtomically(join(inputs.path, markerName), "Made by redis-access. What it has made here is deleted when its stack is destroyed.\n", "0600", owner);
-  return { mode: inputs.mode, purge: inputs.purge, keep: inputs.keep, drift: [] };
+  await writeMarker(inputs.path, inputs.stack);
+  return { mode: inputs.mode, purge: inputs.purge, keep: inputs.keep, stack: inputs.stack, drift: [] };
 }
 
-async function refuseForeign(directory: string): Promise<readonly CheckFailure[]> {
-  const reason = await describeForeign(directory);
+async function writeMarker(directory: string, stack: string | undefined): Promise<void> {
+  const belongs = stack === undefined ? "" : `${stackLine}${stack}\n`;
+  const owner = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
+  await writeFileAtomically(join(directory, markerName), `Made by redis-access. What it has made here is deleted when its stack is destroyed.\n${belongs}`, "0600", owner);
+}
+
+async function stackOf(directory: string): Promise<string | undefined> {
+  const marker = await readFile(join(directory, markerName), "utf8").catch(ignoreAbsent);
+  return marker?.split("\n").find((line) => line.startsWith(stackLine))?.slice(stackLine.length);
+}
+
+async function refuseForeign(directory: string, stack: string | undefined): Promise<readonly CheckFailure[]> {
+  const reason = await describeForeign(directory, stack);
   return reason === undefined ? [] : [{ property: "path", reason }];
 }
 
 /**
  * Why a directory cannot be, or become, this toolkit's own; undefined if it can. An empty one, or one whose marker was not
- * written to its end, may be the beginning of an interrupted run; one with the marker is ours.
+ * written to its end, may be the beginning of an interrupted run; one with the marker is ours, and the marker names the stack.
+ * @param stack that the directory is to belong to; undefined where it does not matter
  */
-export async function describeForeign(directory: string): Promise<string | undefined> {
+export async function describeForeign(directory: string, stack: string | undefined): Promise<string | undefined> {
   if (directory === homedir() || directory.split("/").length < 3) return `${directory} is not a directory of this toolkit's own; choose one below it`;
   const facts = await stat(directory).catch(ignoreAbsent);
   if (facts === undefined) return undefined;
   if (!facts.isDirectory()) return `${directory} is not a directory; move it away, or choose another path`;
   const entries = await readdir(directory);
+  const other = await stackOf(directory);
+  if (other !== undefined && stack !== undefined && other !== stack) {
+    const release = `find ${directory} -name ${markerName} -exec sed -i '/^${stackLine}/d' {} +`;
+    return `${directory} belongs to the stack ${other}; choose another directory, or destroy that stack first. If the state of that stack is lost, type: ${release}`;
+  }
   if (entries.length === 0 || entries.includes(markerName) || entries.includes(unfinishedMarker)) return undefined;
   return `${directory} exists, is not empty and was not made by this toolkit, which would take it for its own; choose another directory, or empty it`;
 }
 
-async function remove({ path: directory, purge, keep }: Inputs): Promise<void> {
+async function remove({ path: directory, purge, keep, stack }: Inputs): Promise<void> {
   await rm(join(directory, unfinishedMarker), { force: true });
   const entries = await readdir(directory).catch(ignoreAbsent);
   if (entries === undefined) return;
@@ -103,7 +124,11 @@ async function remove({ path: directory, purge, keep }: Inputs): Promise<void> {
   if (purge) for (const entry of entries.filter((name) => name.endsWith(recordSuffix))) await endRecorded(join(directory, entry));
   const goes = purge ? entries.filter((entry) => entry !== markerName && !keep.includes(entry)) : [];
   for (const entry of goes) await rm(join(directory, entry), { recursive: true, force: true });
-  if (entries.length > goes.length + 1) return;
+  if (entries.length > goes.length + 1) {
+    // What stays here is anybody's to go on with.
+    if (stack !== undefined && (await stackOf(directory)) === stack) await writeMarker(directory, undefined);
+    return;
+  }
   // The marker goes last: interrupted before, the next run may still go on.
   await rm(join(directory, markerName), { force: true });
   await rmdir(directory).catch(ignoreNotEmpty);

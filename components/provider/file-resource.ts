@@ -45,18 +45,13 @@ export const fileResource: ResourceType<typeof fields> = {
     return Promise.resolve([]);
   },
   identify: (inputs) => inputs.path,
-  create: write,
+  create: place,
   async read(inputs) {
     const facts = await inspectFile(inputs.path).catch(obstacleIn);
     if (typeof facts === "string") return { drift: [{ thing: basename(inputs.path), declared: "a file", actual: facts, mend: "refuse" }] };
     return facts === undefined ? undefined : { sha256: facts.sha256, mode: facts.mode, owner: facts.owner, drift: compareFile(inputs, facts) };
   },
-  async update(inputs) {
-    const facts = await inspectFile(inputs.path);
-    if (facts?.sha256 !== expectedHash(inputs)) return write(inputs);
-    await setFileAccess(inputs.path, inputs.mode, inputs.owner);
-    return outcome(inputs);
-  },
+  update: place,
   async delete(inputs) {
     await rm(inputs.path, { force: true });
   },
@@ -78,10 +73,12 @@ function compareFile(inputs: Inputs, facts: FileFacts): Finding[] {
   return findings;
 }
 
-async function write(inputs: Inputs): Promise<Record<string, unknown>> {
+/** Writes the file unless its content is there already: what a lost state does not know may be in use as it is. */
+async function place(inputs: Inputs): Promise<Record<string, unknown>> {
   // Refuses what is no file before a rename would fail with less to say.
-  await inspectFile(inputs.path);
-  await writeFileAtomically(inputs.path, await loadContent(inputs), inputs.mode, inputs.owner);
+  const facts = await inspectFile(inputs.path);
+  if (facts?.sha256 === expectedHash(inputs)) await setFileAccess(inputs.path, inputs.mode, inputs.owner);
+  else await writeFileAtomically(inputs.path, await loadContent(inputs), inputs.mode, inputs.owner);
   return outcome(inputs);
 }
 

@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import type { Finding } from "../drift.ts";
 import { integer, list, map, object, optional, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
+import { describeFormerCluster, hasClusterState } from "./former-cluster.ts";
 import { launch, stop } from "./launch.ts";
 import type { Launched, LaunchSpec } from "./launch.ts";
 import { logLength, tailLog } from "./log-tail.ts";
@@ -16,7 +17,7 @@ import type { NodeAccess } from "./node-client.ts";
 import { directoryOf, executableOf, findRecorded, goneMark, hasLostDirectory, isRunning, recordOf, removeRecord, startOf } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { loadingComplaint, probeReady, probeSettled } from "./readiness.ts";
-import { awaitSuccessor, handOver, hasClusterState, SuccessionError } from "./succession.ts";
+import { awaitSuccessor, handOver, SuccessionError } from "./succession.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
 import type { Values } from "./wire.ts";
 
@@ -97,7 +98,7 @@ export const processResource: ResourceType<typeof fields> = {
   },
 };
 
-async function preflight({ known, unknown }: KnownInputs<typeof fields>): Promise<readonly CheckFailure[]> {
+async function preflight({ known, unknown }: KnownInputs<typeof fields>, old: Inputs | undefined): Promise<readonly CheckFailure[]> {
   const failures: CheckFailure[] = [];
   const probes = (["readyTcp", "readyHttp", "readyRedis"] as const).filter((name) => known[name] !== undefined || unknown.has(name));
   if (probes.length !== 1) failures.push({ property: "readyTcp", reason: "expected exactly one of readyTcp, readyHttp and readyRedis" });
@@ -110,7 +111,15 @@ async function preflight({ known, unknown }: KnownInputs<typeof fields>): Promis
     // Our own process there is no obstacle: it is running already, or left by an interrupted run.
     if (obstacle !== undefined && (own === undefined || obstacle.pid !== own.pid)) failures.push({ property: "listens", reason: obstacle.reason });
   }
+  const former = old === undefined ? await describeFormer(known) : undefined;
+  if (former !== undefined) failures.push({ property: "directory", reason: former });
   return failures;
+}
+
+/** A node that the state knows is in its cluster already; whom that has taken in meanwhile is for its formation to judge. */
+async function describeFormer({ directory, listens = [], clusterPeers = [] }: Partial<Inputs>): Promise<string | undefined> {
+  const [own] = listens;
+  return directory === undefined || own === undefined || clusterPeers.length === 0 ? undefined : describeFormerCluster(directory, [own, ...clusterPeers]);
 }
 
 async function isExecutable(file: string): Promise<boolean> {

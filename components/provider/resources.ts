@@ -13,6 +13,11 @@ export interface NodeLogin {
   readonly password: pulumi.Input<string>;
 }
 
+/** What the markers of directories call the stack that this program makes: two environments never share a directory. */
+export function stackName(): string {
+  return `${pulumi.getProject()}/${pulumi.getStack()}`;
+}
+
 /** Inputs of {@link Directory}. */
 export interface DirectoryArgs {
   /** Absolute path. */
@@ -25,12 +30,12 @@ export interface DirectoryArgs {
   readonly keep?: pulumi.Input<pulumi.Input<string>[]>;
 }
 
-/** A directory that is made and removed with the stack. One to be purged must be empty or absent at first. */
+/** A directory that is made and removed with the stack, and belongs to it alone. It must be empty or absent at first, or left by this toolkit. */
 export class Directory extends pulumi.CustomResource {
   declare readonly path: pulumi.Output<string>;
 
   constructor(name: string, args: DirectoryArgs, opts?: pulumi.CustomResourceOptions) {
-    super("redisaccess:index:Directory", name, { ...args }, opts);
+    super("redisaccess:index:Directory", name, { stack: stackName(), ...args }, opts);
   }
 }
 

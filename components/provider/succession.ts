@@ -1,5 +1,3 @@
-import { access as accessFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { NodeAddress } from "../cluster-plan.ts";
 import { nodeName } from "../cluster-plan.ts";
 import type { MemberView, NodeView } from "../formation-plan.ts";
@@ -84,14 +82,6 @@ export async function awaitSuccessor({ node, peers, limitMs }: Succession): Prom
     lookIntervalMs,
   );
   return problem;
-}
-
-/** Whether a node that works in this directory has been in a cluster: Redis keeps its id and its peers there. */
-export async function hasClusterState(directory: string): Promise<boolean> {
-  return accessFile(join(directory, "nodes.conf")).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** What the living peers, any of them, hold of a node that does not run; `final` where waiting changes nothing. */

@@ -28,12 +28,12 @@ test("is removed by whoever writes the file next", async () => {
 
 test("does not make a new directory a stranger's, and goes with it", async () => {
   const directory = path.join(root, "nodes");
-  const inputs = { path: directory, mode: "0700", purge: false, keep: [] };
+  const inputs = { path: directory, mode: "0700", purge: false, keep: [], stack: "shop/dev" };
   await directoryResource.create(inputs);
   const [marker] = readdirSync(directory) as [string];
   rmSync(path.join(directory, marker));
   writeFileSync(temporaryOf(path.join(directory, marker)), "Made by");
-  assert.equal(await describeForeign(directory), undefined);
+  assert.equal(await describeForeign(directory, "shop/dev"), undefined);
   await directoryResource.delete(inputs, {});
   assert.ok(!existsSync(directory));
 });
