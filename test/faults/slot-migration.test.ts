@@ -7,7 +7,7 @@ import { waitFor } from "../support/wait-for.ts";
 import { checkHistory } from "./support/check-history.ts";
 import { Load } from "./support/load.ts";
 import { call, failOver, moveInHalves, reshard } from "./support/moves.ts";
-import { sized } from "./support/soak.ts";
+import { sized } from "../support/soak.ts";
 
 const fixtures = clusterBehindProxy({ nodes: 6, replicasPerMaster: 1, nodeTimeoutMs: 5000 });
 const slotsOfEach = sized(120, 5_461);

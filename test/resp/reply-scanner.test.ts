@@ -1,33 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { ReplyScanner } from "../../proxy/resp/reply-scanner.ts";
 import { ProtocolError } from "../../proxy/resp/protocol-error.ts";
 import { pieces } from "../support/pieces.ts";
-
-/** Where replies end in the stream that the chunks make, and whether the last one is whole. */
-function ends(chunks: readonly Buffer[]): { ends: number[]; between: boolean } {
-  const scanner = new ReplyScanner();
-  const found: number[] = [];
-  let base = 0;
-  for (const chunk of chunks) {
-    for (let pos = 0; pos < chunk.length; ) {
-      const end = scanner.scan(chunk, pos, chunk.length);
-      if (end < 0) break;
-      found.push(base + end);
-      pos = end;
-    }
-    base += chunk.length;
-  }
-  return { ends: found, between: scanner.between };
-}
+import { replyEnds } from "../support/reply-reading.ts";
 
 function vector(name: string, ...replies: string[]): void {
   test(`finds ${name}`, () => {
     const bytes = Buffer.from(replies.join(""), "latin1");
     let at = 0;
     const expected = replies.map((reply) => (at += reply.length));
-    for (const chunks of [[bytes], pieces(bytes, 1)]) assert.deepEqual(ends(chunks), { ends: expected, between: true });
+    for (const chunks of [[bytes], pieces(bytes, 1)]) assert.deepEqual(replyEnds(chunks), { ends: expected, between: true });
   });
 }
 
@@ -43,7 +26,7 @@ describe("a reply scanner", () => {
 
   for (const bytes of ["x\r\n", "$a\r\n", "*1x\r\n", "$\r\n", "$--1\r\n", "$1\n", "$99999999999999999999\r\n"]) {
     test(`refuses ${JSON.stringify(bytes)}`, () => {
-      for (const size of [1, bytes.length]) assert.throws(() => ends(pieces(Buffer.from(bytes), size)), ProtocolError);
+      for (const size of [1, bytes.length]) assert.throws(() => replyEnds(pieces(Buffer.from(bytes), size)), ProtocolError);
     });
   }
 
@@ -64,7 +47,7 @@ describe("a reply scanner", () => {
         const bytes = Buffer.from(replies.join(""), "latin1");
         let at = 0;
         const expected = replies.map((text) => (at += text.length));
-        assert.deepEqual(ends(pieces(bytes, ...sizes)).ends, expected);
+        assert.deepEqual(replyEnds(pieces(bytes, ...sizes)).ends, expected);
       }),
     );
   });

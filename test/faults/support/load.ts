@@ -7,7 +7,7 @@ import type { Channel } from "./channel.ts";
 import { libraryChannel, rawChannel } from "./channel.ts";
 import { History, outcomeOf } from "./history.ts";
 import type { Outcome } from "./history.ts";
-import { Random } from "./random.ts";
+import { Random } from "../../support/random.ts";
 
 /** How a load is made. */
 export interface LoadOptions {
