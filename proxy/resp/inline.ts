@@ -1,5 +1,6 @@
 import { LF, CR } from "./bytes.ts";
 
+const TAB = 0x09;
 const SPACE = 0x20;
 const QUOTE = 0x22;
 const APOSTROPHE = 0x27;
@@ -8,8 +9,10 @@ const ESCAPES: Readonly<Record<string, number>> = { n: 0x0a, r: 0x0d, t: 0x09, b
 
 /**
  * Splits an inline command into its arguments as Redis does (redis `sds.c`, `sdssplitargs`): blanks separate,
- * `"…"` understands `\xHH` and `\n \r \t \b \a`, `'…'` understands `\'` only.
+ * `"…"` understands `\xHH` and `\n \r \t \b \a`, `'…'` understands `\'` only. A vertical tab or form feed stands between words
+ * only where another blank has ended the one before: inside a word it is a byte like others.
  *
+ * @param line without zero bytes
  * @returns the arguments (none for a blank line), or `undefined` where quotes are unbalanced or text follows a closing quote
  */
 export function splitInline(line: Buffer): Buffer[] | undefined {
@@ -27,7 +30,7 @@ export function splitInline(line: Buffer): Buffer[] | undefined {
       }
       const byte = line[pos]!;
       if (open === 0) {
-        if (isSpace(byte) || byte === 0) break;
+        if (endsWord(byte)) break;
         if (byte === QUOTE || byte === APOSTROPHE) open = byte;
         else bytes.push(byte);
       } else if (byte === BACKSLASH && open === QUOTE && pos + 1 < line.length) {
@@ -43,7 +46,6 @@ export function splitInline(line: Buffer): Buffer[] | undefined {
         bytes.push(byte);
       }
     }
-    if (line[pos] === 0) pos = line.length;
     parts.push(Buffer.from(bytes));
   }
 }
@@ -59,6 +61,11 @@ function unescape(line: Buffer, pos: number, out: number[]): number {
   return 1;
 }
 
+function endsWord(byte: number): boolean {
+  return byte === SPACE || byte === LF || byte === CR || byte === TAB;
+}
+
+/** C's `isspace`. */
 function isSpace(byte: number): boolean {
-  return byte === SPACE || byte === LF || byte === CR || (byte >= 0x09 && byte <= 0x0d);
+  return byte === SPACE || (byte >= TAB && byte <= CR);
 }

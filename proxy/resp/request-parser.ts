@@ -29,8 +29,8 @@ export interface Request {
   readonly offsets: Int32Array;
 }
 
-/** No length header is longer than this: a sign and the digits of a 64-bit number. */
-const MAX_HEADER_BYTES = 21;
+/** No length header has more digits: so many always fit the 64-bit number that Redis reads them into. */
+const MAX_HEADER_DIGITS = 18;
 /** `$0\r\n\r\n`, and a header before it. */
 const SHORTEST_BULK = 6;
 const SHORTEST_FRAME = 10;
@@ -42,7 +42,9 @@ const FIRST_OFFSETS = 32;
  * `next` until it says false. Where a frame lies inside one pushed chunk it is handed on without a copy.
  *
  * It takes a subset of what Redis takes (RESP specification, "Sending commands to a Redis server"), so the two never
- * disagree about where a frame ends: header numbers must be canonical decimals, and every line and bulk string must end in CR LF.
+ * disagree about where a frame ends. Redis looks at no more than one byte of what should be CR LF behind a header or a bulk
+ * string; here both are wanted. A header that cannot become right is refused at once, where Redis waits for its CR. A zero byte
+ * in a line is refused, where Redis (7.0) waits for ever.
  */
 export class RequestParser implements Request {
   frame: Buffer = EMPTY;
@@ -215,7 +217,7 @@ export class RequestParser implements Request {
     for (; pos < limit; pos++) {
       const byte = buffer[pos]!;
       if (byte === CR) break;
-      if (byte < ZERO || byte > NINE || pos - first >= MAX_HEADER_BYTES) throw new ProtocolError(`invalid ${what} length`);
+      if (byte < ZERO || byte > NINE || pos - first >= MAX_HEADER_DIGITS) throw new ProtocolError(`invalid ${what} length`);
       value = value * 10 + (byte - ZERO);
     }
     if (pos + 1 >= limit) return INCOMPLETE;
@@ -237,7 +239,9 @@ export class RequestParser implements Request {
     if (length > this.#limits.maxInlineBytes) throw new ProtocolError("too big inline request");
     if (newline < 0) return false;
     const lineEnd = newline > start && this.#buffer[newline - 1] === CR ? newline - 1 : newline;
-    const parts = splitInline(this.#buffer.subarray(start, lineEnd));
+    const line = this.#buffer.subarray(start, lineEnd);
+    if (line.includes(0)) throw new ProtocolError("zero byte in inline request");
+    const parts = splitInline(line);
     if (parts === undefined) throw new ProtocolError("unbalanced quotes in request");
     this.#frameStart = this.#cursor = newline + 1;
     if (parts.length === 0) return undefined;
@@ -284,6 +288,8 @@ function headerBytes(length: number): number {
   return String(length).length + 3;
 }
 
+/** As Redis shows it, CR and LF as a blank; but no byte that is not ASCII. */
 function printable(byte: number): string {
+  if (byte === CR || byte === LF) return " ";
   return byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "?";
 }

@@ -28,7 +28,7 @@ const vectors: readonly (readonly [bytes: string, error: string])[] = [
   ["*1\r\nPING\r\n", "expected '$', got 'P'"],
   ["*1\r\n:1\r\n", "expected '$', got ':'"],
   ["*1\r\n*1\r\n$4\r\nPING\r\n", "expected '$', got '*'"],
-  ["*1\r\n\r\n", "expected '$', got '?'"],
+  ["*1\r\n\r\n", "expected '$', got ' '"],
   ["*2\r\n$4\r\nPING\r\n+OK\r\n", "expected '$', got '+'"],
   ["*1\r\n$-1\r\n", "invalid bulk length"],
   ["*1\r\n$-2\r\n", "invalid bulk length"],

@@ -2,46 +2,20 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { encodeCommand } from "../../proxy/resp/encoder.ts";
-import { ProtocolError } from "../../proxy/resp/protocol-error.ts";
 import { RequestParser } from "../../proxy/resp/request-parser.ts";
 import type { RequestLimits } from "../../proxy/resp/request-parser.ts";
 import { pieces } from "../support/pieces.ts";
+import { requestBytes } from "../support/request-bytes.ts";
+import { readRequests } from "../support/request-reading.ts";
 
 const LIMITS: RequestLimits = { maxBulkBytes: 1_000, maxArguments: 100, maxInlineBytes: 200 };
-
-interface Parsed {
-  readonly commands: Buffer[][];
-  readonly frames: Buffer[];
-  readonly error: string | undefined;
-  readonly left: number;
-}
-
-function parse(chunks: readonly Buffer[], limits = LIMITS): Parsed {
-  const parser = new RequestParser(limits);
-  const commands: Buffer[][] = [];
-  const frames: Buffer[] = [];
-  try {
-    for (const chunk of chunks) {
-      parser.push(chunk);
-      while (parser.next()) {
-        const { frame, start, offsets } = parser;
-        commands.push(Array.from({ length: parser.argc }, (_, i) => Buffer.from(frame.subarray(start + offsets[2 * i]!, start + offsets[2 * i + 1]!))));
-        frames.push(Buffer.from(frame.subarray(start, parser.end)));
-      }
-    }
-  } catch (error) {
-    assert.ok(error instanceof ProtocolError, String(error));
-    return { commands, frames, error: error.message, left: parser.buffered };
-  }
-  return { commands, frames, error: undefined, left: parser.buffered };
-}
 
 /** Each vector is parsed whole and byte by byte, and must come out the same. */
 function vector(name: string, bytes: string, expected: { commands?: string[][]; error?: string; left?: number; limits?: RequestLimits }): void {
   test(name, () => {
     const buffer = Buffer.from(bytes, "latin1");
     for (const chunks of [[buffer], pieces(buffer, 1)]) {
-      const parsed = parse(chunks, expected.limits);
+      const parsed = readRequests(chunks, expected.limits ?? LIMITS);
       assert.deepEqual(parsed.commands.map((command) => command.map((argument) => argument.toString("latin1"))), expected.commands ?? []);
       assert.equal(parsed.error, expected.error);
       if (expected.error === undefined) assert.equal(parsed.left, expected.left ?? 0);
@@ -57,6 +31,11 @@ describe("a request parser", () => {
   vector("waits for the rest of a frame", "*2\r\n$3\r\nGET\r\n$5\r\nab", { left: 19 });
   vector("takes inline commands", "PING\r\nSET a \"b c\\x41\"\n\r\n  GET 'it\\'s' \r\n", { commands: [["PING"], ["SET", "a", "b cA"], ["GET", "it's"]] });
   vector("takes inline commands and arrays in turn", "PING\r\n*1\r\n$4\r\nPING\r\nPING\r\n", { commands: [["PING"], ["PING"], ["PING"]] });
+  vector("takes a vertical tab in a word for a byte of it, and between words for a blank", "ECHO a\vb\r\nECHO \va\f\r\n", {
+    commands: [["ECHO", "a\vb"], ["ECHO", "a\f"]],
+  });
+  vector("refuses a zero byte in a line", "ECHO a\0b\r\n", { error: "zero byte in inline request" });
+  vector("refuses a negative count that no 64-bit number can be", "*-9223372036854775809\r\n", { error: "invalid multibulk length" });
   vector("refuses unbalanced quotes", "SET \"a\r\n", { error: "unbalanced quotes in request" });
   vector("refuses text behind a closing quote", "SET \"a\"b\r\n", { error: "unbalanced quotes in request" });
   vector("refuses an inline command beyond the limit", "x".repeat(201), { error: "too big inline request" });
@@ -79,22 +58,28 @@ describe("a request parser", () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 12 }), fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (commands, sizes) => {
         const encoded = commands.map((parts) => encodeCommand(parts));
-        const parsed = parse(pieces(Buffer.concat(encoded), ...sizes));
+        const parsed = readRequests(pieces(Buffer.concat(encoded), ...sizes), LIMITS);
         assert.deepEqual(parsed.commands, commands);
         assert.deepEqual(parsed.frames, encoded);
       }),
     );
   });
 
-  test("takes any bytes without an error other than a protocol error, cut or not, with the same outcome", () => {
+  test("reads any bytes the same whether they come whole or in any pieces: the way for whole frames and the careful one agree", () => {
+    const generous: RequestLimits = { ...LIMITS, maxBulkBytes: 536_870_912, maxArguments: 1_048_576 };
     const token = fc.constantFrom("*1\r\n", "*2\r\n", "$3\r\n", "$0\r\n", "GET\r\n", "\r\n", "$", "*", "-1", "\n", "\r", "a b", "'", '"', "\0");
+    const soup = fc.array(token, { maxLength: 20 }).map((tokens) => Buffer.from(tokens.join(""), "latin1"));
+    const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 5 });
     fc.assert(
-      fc.property(fc.array(token, { maxLength: 20 }), fc.integer({ min: 1, max: 5 }), (tokens, size) => {
-        const bytes = Buffer.from(tokens.join(""), "latin1");
-        const whole = parse([bytes]);
-        const cut = parse(pieces(bytes, size));
-        assert.deepEqual([cut.commands, cut.error], [whole.commands, whole.error]);
+      fc.property(fc.oneof(soup, requestBytes), sizes, fc.constantFrom(LIMITS, generous), (bytes, cuts, limits) => {
+        const whole = readRequests([bytes], limits);
+        for (const chunks of [pieces(bytes, 1), pieces(bytes, ...cuts)]) {
+          const cut = readRequests(chunks, limits);
+          assert.deepEqual([cut.commands, cut.frames, cut.error], [whole.commands, whole.frames, whole.error]);
+          if (whole.error === undefined) assert.equal(cut.left, whole.left);
+        }
       }),
+      { numRuns: 2_000 },
     );
   });
 
@@ -129,7 +114,7 @@ describe("a request parser", () => {
 
   test("parses a frame of a megabyte that comes in small pieces in time that grows with its size", () => {
     const frame = encodeCommand(["SET", "k", Buffer.alloc(1_000_000, "x")]);
-    const parsed = parse(pieces(frame, 100), { ...LIMITS, maxBulkBytes: 2_000_000 });
+    const parsed = readRequests(pieces(frame, 100), { ...LIMITS, maxBulkBytes: 2_000_000 });
     assert.equal(parsed.commands[0]?.[2]?.length, 1_000_000);
   });
 });
