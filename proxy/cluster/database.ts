@@ -1,16 +1,16 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
-import { MINUS } from "../resp/bytes.ts";
 import { encodeError } from "../resp/encoder.ts";
+import type { ReplyValue } from "../resp/reply-decoder.ts";
 import { CommandTable, parseCommandReply } from "../routing/command-table.ts";
 import type { Profile } from "../routing/profile.ts";
 import { SLOTS } from "../routing/slot.ts";
 import type { Address, Topology } from "../routing/topology.ts";
 import { addressKey, moveSlot, ownerOf, sameTopology, standaloneTopology } from "../routing/topology.ts";
 import type { DeliveryContext } from "./delivery.ts";
-import { ask, askValue } from "./question.ts";
+import { LoginCheck } from "./login-check.ts";
+import { askValue } from "./question.ts";
 import { survey } from "./topology-source.ts";
-import { UpstreamConnection } from "./upstream-connection.ts";
 import type { UpstreamError } from "./upstream-error.ts";
 import { UserConnections } from "./user-connections.ts";
 import type { Credentials } from "./user-connections.ts";
@@ -22,13 +22,14 @@ const WATCH_MS = 500;
 const SILENCE_MS = 1_000;
 /** Connections of a user without sessions are kept so long for the next one. */
 const UNUSED_MS = 60_000;
+/** A database that could not be reached at the start is tried again after so long. */
+const PREPARE_PAUSE_MS = 500;
 /** A topology that is no older counts as what is, for commands that are sent to every master. */
 const FRESH_MS = 1_000;
 /** For so long after a redirection more of them are expected: redis-cli moves slots one after the other. */
 const UNSETTLED_MS = 10_000;
-const COMMAND_TIMEOUT_MS = 10_000;
-/** How long one node may take to check a login before the next is asked. */
-const AUTH_TIMEOUT_MS = 2_000;
+/** How long one master may take to tell of its commands before the next is asked. */
+const COMMAND_TIMEOUT_MS = 3_000;
 
 /** What a database is made of. */
 export interface DatabaseOptions {
@@ -74,7 +75,7 @@ export class Database {
   #topology: Topology;
   #nodes: readonly Address[];
   #names: ReadonlySet<string> = new Set();
-  #checker: UpstreamConnection | undefined;
+  readonly #logins: LoginCheck;
   #control: UserConnections | undefined;
   #refreshing: Promise<void> | undefined;
   #lastRefreshAt = -Infinity;
@@ -85,10 +86,12 @@ export class Database {
   #prepared = false;
   #closed = false;
   readonly #timers: NodeJS.Timeout[] = [];
+  #nextAttempt: NodeJS.Timeout | undefined;
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
     this.#nodes = options.seeds;
+    this.#logins = new LoginCheck(options);
     this.#topology = options.mode === "standalone" ? standaloneTopology(options.seeds[0]!) : NO_TOPOLOGY;
   }
 
@@ -115,7 +118,7 @@ export class Database {
 
   /** Connections to nodes that are open now. */
   get connectionCount(): number {
-    let count = this.#checker === undefined ? 0 : 1;
+    let count = this.#logins.open ? 1 : 0;
     for (const { connections } of this.#users.values()) count += connections.size;
     return count + (this.#options.serviceUser === undefined ? 0 : (this.#control?.size ?? 0));
   }
@@ -141,7 +144,8 @@ export class Database {
   close(): void {
     this.#closed = true;
     this.#timers.forEach(clearInterval);
-    this.#checker?.close();
+    clearTimeout(this.#nextAttempt);
+    this.#logins.close();
     this.#control?.close("the proxy stops");
     for (const { connections } of this.#users.values()) connections.close("the proxy stops");
   }
@@ -151,10 +155,11 @@ export class Database {
    * connections. Each successful login must be paired with one `logout`.
    */
   async login(credentials: Credentials): Promise<Login> {
-    const refusal = await this.#check(credentials);
-    if (refusal !== undefined) {
+    const answer = await this.#logins.ask(credentials.auth, distinct([...this.#topology.masters, ...this.#nodes, ...this.#options.seeds]));
+    if (answer.verdict !== "accepted") {
       this.counters.loginFailures++;
-      return { error: refusal };
+      if (answer.verdict === "refused") return { error: answer.reply };
+      return { error: encodeError(`${this.profile.errorPrefix}no node of database ${this.name} can be reached: ${answer.reasons.join("; ")}`) };
     }
     const key = credentialsKey(credentials);
     let user = this.#users.get(key);
@@ -233,10 +238,8 @@ export class Database {
    * Where nobody can be asked, the table stays as it is.
    */
   async learnCommand(name: Buffer, connections: UserConnections): Promise<void> {
-    const connection = (this.#control ?? connections).forSlot(0);
-    if (connection === undefined) return;
     try {
-      const reply = await askValue(connection, ["COMMAND", "INFO", name.toString("latin1")], COMMAND_TIMEOUT_MS);
+      const reply = await this.#askAnyMaster(this.#control ?? connections, ["COMMAND", "INFO", name.toString("latin1")]);
       this.table.add(parseCommandReply(reply, this.profile.special));
     } catch (error) {
       this.#options.log("warn", "command not looked up", { database: this.name, error: messageOf(error) });
@@ -290,58 +293,40 @@ export class Database {
 
   async #readAll(control: UserConnections): Promise<void> {
     if (this.mode === "cluster") await this.#readTopology(control);
-    const slot = this.#topology.owners.findIndex((owner) => owner >= 0);
-    const connection = control.forSlot(Math.min(Math.max(slot, 0), SLOTS - 1));
-    if (connection === undefined) throw control.refused ?? new Error("its nodes cannot be reached");
-    const entries = parseCommandReply(await askValue(connection, ["COMMAND"], COMMAND_TIMEOUT_MS), this.profile.special);
+    const entries = parseCommandReply(await this.#askAnyMaster(control, ["COMMAND"]), this.profile.special);
     this.table = new CommandTable(entries);
     this.#prepared = true;
     this.#options.log("info", "database ready", { database: this.name, commands: entries.length });
+  }
+
+  /**
+   * Asks the masters, one after the other, what each of them knows.
+   *
+   * @throws Error with the reason of each, where none answers
+   */
+  async #askAnyMaster(control: UserConnections, command: readonly string[]): Promise<ReplyValue> {
+    const reasons: string[] = [];
+    for (const address of this.#topology.masters) {
+      const connection = control.to(address);
+      if (connection === undefined && control.refused !== undefined) throw control.refused;
+      try {
+        if (connection === undefined) throw new Error(`${addressKey(address)}: left alone after a failure`);
+        return await askValue(connection, command, COMMAND_TIMEOUT_MS);
+      } catch (error) {
+        reasons.push(messageOf(error));
+      }
+    }
+    throw new Error(`its nodes cannot be reached (${reasons.join("; ") || "none is known"})`);
   }
 
   #prepareUntilDone(): void {
     if (this.#closed || this.#control === undefined) return;
     this.#prepare(this.#control).catch((error: unknown) => {
       this.#options.log("warn", "database not ready", { database: this.name, error: messageOf(error) });
-      this.#timers.push(setTimeout(() => {
+      this.#nextAttempt = setTimeout(() => {
         this.#prepareUntilDone();
-      }, 500));
+      }, PREPARE_PAUSE_MS);
     });
-  }
-
-  /**
-   * Sends AUTH over a connection that does nothing else, so that no session's commands ever run in its changing name.
-   *
-   * @returns the error line where the login was refused or nobody could be asked
-   */
-  async #check(credentials: Credentials): Promise<Buffer | undefined> {
-    const reasons: string[] = [];
-    const candidates = distinct([...this.#topology.masters, ...this.#nodes, ...this.#options.seeds]);
-    // The first is named twice: a connection left from earlier logins may turn out to be dead.
-    for (const address of [candidates[0]!, ...candidates]) {
-      const connection = this.#checker ?? this.#openChecker(address);
-      try {
-        const reply = await ask(connection, ["AUTH", ...credentials.auth], Math.min(AUTH_TIMEOUT_MS, this.#options.connectTimeoutMs));
-        return reply[0] === MINUS ? reply : undefined;
-      } catch (error) {
-        connection.close();
-        reasons.push(messageOf(error));
-      }
-    }
-    return encodeError(`${this.profile.errorPrefix}no node of database ${this.name} can be reached: ${reasons.join("; ")}`);
-  }
-
-  #openChecker(address: Address): UpstreamConnection {
-    const checker = new UpstreamConnection({
-      address,
-      dial: this.#options.dial,
-      connectTimeoutMs: this.#options.connectTimeoutMs,
-      onEnd: (ended) => {
-        if (this.#checker === ended) this.#checker = undefined;
-      },
-    });
-    this.#checker = checker;
-    return checker;
   }
 
   #connectionsFor(credentials: Credentials): UserConnections {

@@ -8,8 +8,12 @@ import { mayRedirect, parseRedirection } from "../routing/redirection.ts";
 import type { Address } from "../routing/topology.ts";
 import { addressKey } from "../routing/topology.ts";
 import type { Exchange } from "./exchange.ts";
+import { loginVerdict } from "./login-reply.ts";
 import { Outbox } from "./outbox.ts";
 import { UpstreamError } from "./upstream-error.ts";
+
+/** An error line is held until it is whole as long as it may be a redirection; those, and replies to AUTH, are shorter. */
+const MOST_HELD_BYTES = 1_024;
 
 /** What a connection to a node needs. */
 export interface UpstreamOptions {
@@ -148,13 +152,14 @@ export class UpstreamConnection {
   /** Reads the reply to AUTH; what comes behind it is returned. */
   #finishLogin(bytes: Buffer): Buffer {
     const lineEnd = bytes.indexOf("\r\n");
-    if (lineEnd < 0) {
+    if (lineEnd < 0 && bytes.length <= MOST_HELD_BYTES) {
       this.#partialError = bytes;
       return bytes.subarray(bytes.length);
     }
-    if (bytes[0] === MINUS) {
-      const reply = bytes.toString("utf8", 1, lineEnd);
-      this.#end(this.#error("UPSTREAM_AUTHENTICATION", `the node refused to log in: ${reply}`, undefined, reply));
+    const line = bytes.toString("latin1", 0, lineEnd < 0 ? MOST_HELD_BYTES : lineEnd);
+    if (loginVerdict(line) !== "accepted") {
+      if (bytes[0] !== MINUS) throw new Error("the node answered AUTH with what is no answer to it");
+      this.#end(this.#error("UPSTREAM_AUTHENTICATION", `the node refused to log in: ${line.slice(1)}`, undefined, line));
       return bytes.subarray(bytes.length);
     }
     this.#becomeReady();
@@ -179,8 +184,16 @@ export class UpstreamConnection {
         const replyEnd = isError ? bytes.indexOf(10, pos) + 1 : scanner.scan(bytes, pos, end);
         if (replyEnd <= 0) {
           whole = false;
-          if (isError) this.#partialError = bytes.subarray(replyStart);
-          else pos = end;
+          if (isError && end - replyStart <= MOST_HELD_BYTES) {
+            this.#partialError = bytes.subarray(replyStart);
+            break;
+          }
+          if (isError) {
+            // Too long for a redirection: it passes as it comes, like any other reply.
+            this.#fail(exchange, complete, bytes, replyStart, end);
+            scanner.scan(bytes, replyStart, end);
+          }
+          pos = end;
           break;
         }
         if (isError && this.#redirected(exchange, bytes, from, replyStart, replyEnd, complete)) {
@@ -204,8 +217,7 @@ export class UpstreamConnection {
     const line = mayRedirect(bytes[start + 1]!) ? bytes.toString("latin1", start, end) : "";
     const redirection = line === "" ? undefined : parseRedirection(line, this.address.host);
     if (redirection === undefined) {
-      const word = errorWord(bytes, start, end) || "ERR";
-      (exchange.failures ??= []).push({ index: exchange.answered + complete, word });
+      this.#fail(exchange, complete, bytes, start, end);
       return false;
     }
     exchange.answered += complete;
@@ -218,6 +230,11 @@ export class UpstreamConnection {
       this.#tail ??= rest;
     }
     return true;
+  }
+
+  /** Books that the reply behind `complete` whole ones is the error that begins at `start`. */
+  #fail(exchange: Exchange, complete: number, bytes: Buffer, start: number, end: number): void {
+    (exchange.failures ??= []).push({ index: exchange.answered + complete, word: errorWord(bytes, start, end) || "ERR" });
   }
 
   #shift(exchange: Exchange): void {

@@ -14,7 +14,7 @@ export type UpstreamErrorCode =
 /** The end of a connection to a node, with the node's address in its message. */
 export class UpstreamError extends Error {
   readonly code: UpstreamErrorCode;
-  /** The node's own words, where it gave any (an error line without `-`). */
+  /** The node's own words, where it gave any (an error line, without its CR LF). */
   readonly reply: string | undefined;
 
   constructor(code: UpstreamErrorCode, message: string, options: { cause?: unknown; reply?: string } = {}) {

@@ -1,5 +1,6 @@
 import type { Address, Topology } from "../routing/topology.ts";
 import { addressKey, ownerOf } from "../routing/topology.ts";
+import { loginVerdict } from "./login-reply.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
 import type { UpstreamOptions } from "./upstream-connection.ts";
 import type { UpstreamError } from "./upstream-error.ts";
@@ -143,8 +144,9 @@ export class UserConnections {
         onEnd(connection);
         if (reason.code === "UPSTREAM_CLOSED") return;
         if (reason.code === "UPSTREAM_AUTHENTICATION") this.#loginFailed(reason);
-        if (reason.code === "UPSTREAM_CONNECT") this.#pause(key);
-        else this.#failures.delete(key);
+        // What broke a working connection may be over; a node that takes none, or no login, or speaks no RESP is not to be stormed.
+        if (reason.code === "UPSTREAM_LOST") this.#failures.delete(key);
+        else this.#pause(key);
         this.#onFailure(address, reason);
       },
     });
@@ -152,7 +154,7 @@ export class UserConnections {
 
   /** Only these words say that the user may not log in; any other answer (LOADING, a limit on clients) may pass. */
   #loginFailed(reason: UpstreamError): void {
-    if (!/^(WRONGPASS|NOPERM|ERR (?:AUTH|invalid password))/.test(reason.reply ?? "")) return;
+    if (loginVerdict(reason.reply ?? "") !== "refused") return;
     this.refused = reason;
     this.close("its user may not log in any more");
   }
