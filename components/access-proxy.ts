@@ -9,6 +9,7 @@ import type { Host } from "./host.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 import { LeafCertificate } from "./leaf-certificate.ts";
 import { bundleProxy } from "./proxy-bundle.ts";
+import { configurationHash } from "./proxy-version.ts";
 import { renderProxyConfig } from "./proxy-config.ts";
 import type { ProxyConfigFile } from "./proxy-config.ts";
 
@@ -34,7 +35,7 @@ export interface AccessProxyArgs {
   readonly authorities: ProxyAuthorities;
   /** Address of the database's listener. Default 127.0.0.1:7379. */
   readonly listen?: NodeAddress;
-  /** Loopback address of /healthz, /readyz and /metrics. Default 127.0.0.1:7390. */
+  /** Loopback address of /healthz, /readyz, /version and /metrics. Default 127.0.0.1:7390. */
   readonly admin?: NodeAddress;
   /** Name of the database in the proxy. Default: the component's name. */
   readonly databaseName?: pulumi.Input<string>;
@@ -84,6 +85,12 @@ export class AccessProxy extends pulumi.ComponentResource {
         recordFile: at("proxy.process"),
         listens: [this.listen, admin],
         readyHttp: `http://${hostPort(admin)}/readyz`,
+        proxyDeclaration: {
+          url: `http://${hostPort(admin)}/version`,
+          program: bundle.sha256,
+          // No secret, though texts of it are: components/content-hash.ts says why.
+          configuration: pulumi.unsecret(pulumi.all(contents).apply((texts) => configurationHash(texts))),
+        },
         restartOn: { "proxy.mjs": bundle.sha256, ...Object.fromEntries(Object.entries(contents).map(([file, content]) => [file, contentHash(content)])) },
       },
       { parent: this, dependsOn: [...files, ...(args.startAfter ?? [])] },

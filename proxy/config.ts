@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Role } from "./access/roles.ts";
@@ -21,13 +22,15 @@ export interface ProxyConfig {
   readonly name: string;
   /** Of the file; relative paths in it start here. */
   readonly directory: string;
+  /** The file itself, absolute, and the SHA-256 of what it held; absent where the text came from elsewhere. */
+  readonly source?: { readonly file: string; readonly sha256: string };
   /** Towards clients. Certificates of clients come from `clientCaFile`. */
   readonly tls: { readonly certFile: string; readonly keyFile: string; readonly clientCaFile: string };
   /** The authority that signs the ephemeral certificates shown to Redis. */
   readonly dbClient: { readonly caCertFile: string; readonly caKeyFile: string };
   /** Verifies databases that name no authority of their own. */
   readonly dbCaFile?: string;
-  /** Of `/healthz`, `/readyz` and `/metrics`; always loopback. */
+  /** Of `/healthz`, `/readyz`, `/version` and `/metrics`; always loopback. */
   readonly admin?: HostPort;
   readonly audit?: AuditConfig;
   readonly limits: Limits;
@@ -78,7 +81,8 @@ export async function loadConfig(file: string): Promise<ProxyConfig> {
   } catch (error) {
     throw new ConfigError([`${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`]);
   }
-  return parseConfig(text, dirname(resolve(file)));
+  const source = { file: resolve(file), sha256: createHash("sha256").update(text).digest("hex") };
+  return { ...parseConfig(text, dirname(source.file)), source };
 }
 
 /**

@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { access, realpath } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Finding } from "../drift.ts";
-import { integer, list, map, object, optional, path, text, withDefault } from "../fields.ts";
+import { integer, list, map, object, optional, path, sha256, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import { describeFormerCluster, hasClusterState } from "./former-cluster.ts";
 import { launch, stop } from "./launch.ts";
@@ -13,6 +13,7 @@ import { poll } from "./poll.ts";
 import { findPortObstacle } from "./ports.ts";
 import { adjustNode, bundleRevisionOf, compareNode } from "./live-node.ts";
 import type { NodeDeclaration } from "./live-node.ts";
+import { compareProxy } from "./live-proxy.ts";
 import type { NodeAccess } from "./node-client.ts";
 import { directoryOf, executableOf, findRecorded, goneMark, hasLostDirectory, isRunning, recordOf, removeRecord, startOf } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
@@ -40,6 +41,8 @@ const fields = {
   readyRedis: optional(object({ host: text, port, caFile: path, certFile: path, keyFile: path, pem: optional(object({ ca: text, cert: text, key: text })), user: text, password: text })),
   /** What the node of `readyRedis` must show while it runs. */
   nodeDeclaration: optional(object({ conf: text, acl: text, certificate: text })),
+  /** What a proxy must answer while it runs. */
+  proxyDeclaration: optional(object({ url: text, program: sha256, configuration: sha256 })),
   /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
   clusterPeers: withDefault(list(object({ host: text, port })), []),
   readyLimitSeconds: withDefault(integer(1, 600), 30),
@@ -63,7 +66,7 @@ export class NotReadyError extends Error {
 /** A program that runs until the stack says otherwise. */
 export const processResource: ResourceType<typeof fields> = {
   fields,
-  leftOut: ["nodeDeclaration"],
+  leftOut: ["nodeDeclaration", "proxyDeclaration"],
   // Told to a running program they change nothing about it; the next start uses them.
   notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "readyLimitSeconds", "stopLimitSeconds"],
   replaceOn: ["recordFile"],
@@ -164,6 +167,11 @@ function isToldLive(drift: unknown): boolean {
   return Array.isArray(drift) && drift.every((finding: Partial<Finding>) => finding.mend === "live");
 }
 
+/** A proxy is told nothing while it runs: it is as declared, or it is started anew. */
+async function untouched({ proxyDeclaration }: Inputs): Promise<"" | undefined> {
+  return proxyDeclaration === undefined || (await compareProxy(proxyDeclaration)).length === 0 ? "" : undefined;
+}
+
 function revisionIn(state: Values): string | undefined {
   const revision = state["bundleRevision"];
   return typeof revision === "string" ? revision : undefined;
@@ -176,6 +184,7 @@ async function describeFinding(inputs: Inputs, found: string, record: ProcessRec
 
 async function findInside(inputs: Inputs, { pid }: ProcessRecord, readRevision: string | undefined): Promise<readonly Finding[]> {
   const node = nodeOf(inputs);
+  if (inputs.proxyDeclaration !== undefined) return compareProxy(inputs.proxyDeclaration);
   return node === undefined ? [] : (await compareNode(node.access, pid, node.declared, readRevision)).findings;
 }
 
@@ -193,7 +202,7 @@ async function bringUp(inputs: Inputs, readRevision: string | undefined): Promis
   const asDeclared = running?.fingerprint === fingerprint && (await describeState(inputs, running)) === "running";
   const node = nodeOf(inputs);
   if (running !== undefined && asDeclared && (await staysReady(inputs)) === undefined) {
-    const bundleRevision = node === undefined ? "" : await adjustNode(node.access, running.pid, node.declared, readRevision);
+    const bundleRevision = node === undefined ? await untouched(inputs) : await adjustNode(node.access, running.pid, node.declared, readRevision);
     if (bundleRevision !== undefined) return { state: "running", fingerprint, pid: running.pid, bundleRevision, drift: [] };
   }
   // Where the whole was not well before, one node's restart cannot be asked to heal it; nor that of a node without its data.

@@ -86,6 +86,8 @@ export interface ProcessArgs {
   readonly readyRedis?: pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> } & NodeLogin>;
   /** What the node of `readyRedis` must show while it runs: texts of redis.conf and users.acl, PEM of its certificate. */
   readonly nodeDeclaration?: pulumi.Input<{ conf: pulumi.Input<string>; acl: pulumi.Input<string>; certificate: pulumi.Input<string> }>;
+  /** What a proxy must answer at its `/version` while it runs: SHA-256 of its program, and over all files that it has read. */
+  readonly proxyDeclaration?: pulumi.Input<{ url: pulumi.Input<string>; program: pulumi.Input<string>; configuration: pulumi.Input<string> }>;
   /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
   readonly clusterPeers?: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
   /** Default 30. */

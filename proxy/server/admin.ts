@@ -15,6 +15,8 @@ export interface AdminView {
   health(): Verdict;
   /** Whether clients should be sent here. */
   ready(): Verdict;
+  /** What runs: SHA-256 of the program, and over all files that it has read. */
+  version(): { readonly program: string; readonly configuration: string };
   /** Prometheus's text format. */
   metrics(): string;
 }
@@ -39,10 +41,10 @@ interface Answer {
 
 const REQUEST_TIMEOUT_MS = 5_000;
 const MOST_CONNECTIONS = 64;
-const PATHS = ["/healthz", "/readyz", "/metrics"];
+const PATHS = ["/healthz", "/readyz", "/version", "/metrics"];
 
 /**
- * Starts the admin endpoint: `/healthz` and `/readyz` (200 or 503, JSON), `/metrics` (Prometheus). It has no login, so it
+ * Starts the admin endpoint: `/healthz` and `/readyz` (200 or 503, JSON), `/version` (JSON), `/metrics` (Prometheus). It has no login, so it
  * belongs on a loopback address, and answers only requests whose Host header names one: a web page whose name was rebound to
  * 127.0.0.1 would bring its own name.
  *
@@ -102,6 +104,8 @@ function answerTo({ method, url, headers }: IncomingMessage, view: AdminView): A
         return verdict(view.health());
       case "/readyz":
         return verdict(view.ready());
+      case "/version":
+        return { status: 200, type: "application/json", body: `${JSON.stringify(view.version())}\n` };
       case "/metrics":
         return { status: 200, type: METRICS_TYPE, body: view.metrics() };
       default:

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { TLSSocket } from "node:tls";
 import { AuditLog } from "../access/audit.ts";
@@ -6,9 +7,9 @@ import type { Identity } from "../access/identity.ts";
 import { mayBeUser, mayUseDatabase } from "../access/roles.ts";
 import { Database } from "../cluster/database.ts";
 import type { DatabaseConfig, Limits, ProxyConfig } from "../config.ts";
-import { ConfigError } from "../config.ts";
 import { GUIDE_PROFILE } from "../routing/profile.ts";
 import { startAdmin } from "./admin.ts";
+import { LoadedFiles } from "./loaded-files.ts";
 import { Listener } from "./listener.ts";
 import type { ListenerTls } from "./listener.ts";
 import type { Logger } from "./log.ts";
@@ -45,6 +46,8 @@ export class Proxy {
   readonly #sessions = new Map<number, Session>();
   readonly #totals: Totals = { sessions: 0, refusedConnections: 0, commands: 0, errors: 0, denied: 0, dropped: 0 };
   readonly #limits: SessionLimits;
+  readonly #files: LoadedFiles;
+  #program = "";
   #audit: AuditLog | undefined;
   #admin: { close(): Promise<void> } | undefined;
   #draining = false;
@@ -54,6 +57,7 @@ export class Proxy {
     this.#config = config;
     this.#log = log;
     this.#limits = sessionLimits(config.limits);
+    this.#files = new LoadedFiles(config.directory);
   }
 
   /**
@@ -62,8 +66,12 @@ export class Proxy {
    * @throws ConfigError where a file it names cannot be read or used; Error where an address cannot be listened on
    */
   async start(): Promise<void> {
-    const { tls, admin, audit, databases } = this.#config;
-    const listenerTls: ListenerTls = { cert: await read(tls.certFile), key: await read(tls.keyFile), clientCa: await read(tls.clientCaFile) };
+    const { tls, admin, audit, databases, source, dbCaFile } = this.#config;
+    this.#program = createHash("sha256").update(await readFile(process.argv[1]!)).digest("hex");
+    if (source !== undefined) this.#files.remember(source.file, source.sha256);
+    // Also where every database brings an authority of its own: a file that is named must be there.
+    if (dbCaFile !== undefined) await this.#files.read(dbCaFile);
+    const listenerTls: ListenerTls = { cert: await this.#files.read(tls.certFile), key: await this.#files.read(tls.keyFile), clientCa: await this.#files.read(tls.clientCaFile) };
     if (audit !== undefined) this.#audit = await AuditLog.open(audit.file, { onFailure: audit.onFailure });
     for (const database of databases) this.#doors.push(await this.#openDoor(database, listenerTls));
     for (const { listener } of this.#doors) await listener.start();
@@ -111,7 +119,7 @@ export class Proxy {
       connectTimeoutMs,
       retryBudgetMs,
       topologyRefreshMs,
-      serviceUser: service && { user: service.name, auth: [Buffer.from(service.name), Buffer.from((await read(service.passwordFile)).trim())] },
+      serviceUser: service && { user: service.name, auth: [Buffer.from(service.name), Buffer.from((await this.#files.read(service.passwordFile)).trim())] },
       log: (level, message, fields) => {
         this.#log[level](message, fields);
       },
@@ -130,8 +138,8 @@ export class Proxy {
 
   async #upstreamTls(config: DatabaseConfig): Promise<UpstreamTls> {
     const { dbClient, name, dbCaFile } = this.#config;
-    const certificate = new EphemeralCertificate(await read(dbClient.caCertFile), await read(dbClient.caKeyFile), { commonName: name });
-    const upstream = new UpstreamTls(certificate, await read((config.caFile ?? dbCaFile)!), (error) => {
+    const certificate = new EphemeralCertificate(await this.#files.read(dbClient.caCertFile), await this.#files.read(dbClient.caKeyFile), { commonName: name });
+    const upstream = new UpstreamTls(certificate, await this.#files.read((config.caFile ?? dbCaFile)!), (error) => {
       this.#log.error("certificate for the database not renewed", { database: config.name, error });
     });
     await upstream.start();
@@ -184,16 +192,9 @@ export class Proxy {
         ok: !this.#draining && this.#doors.every(({ database }) => database.ready),
         detail: { draining: this.#draining, databases: databases() },
       }),
+      version: () => ({ program: this.#program, configuration: this.#files.sha256 }),
       metrics: () => renderMetrics(metricFamilies(this.#totals, this.#sessions.size, this.#doors.map(({ database }) => database))),
     };
-  }
-}
-
-async function read(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    throw new ConfigError([`${file}: cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`]);
   }
 }
 

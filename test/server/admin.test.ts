@@ -22,6 +22,9 @@ const view = {
   ready() {
     return { ok: this.ok, detail: ["example-redis"] };
   },
+  version() {
+    return { program: "a", configuration: "b" };
+  },
   metrics() {
     if (this.broken) throw new Error("a secret detail");
     return "up 1\n";
@@ -71,6 +74,11 @@ describe("the admin endpoint", () => {
     view.ok = true;
   });
 
+  test("says which program and which configuration run", async () => {
+    const { status, body } = await ask("/version");
+    assert.deepEqual([status, JSON.parse(body)], [200, { program: "a", configuration: "b" }]);
+  });
+
   test("shows metrics with the media type that Prometheus wants", async () => {
     const { status, headers, body } = await ask("/metrics");
     assert.deepEqual([status, headers["content-type"], body], [200, "text/plain; version=0.0.4; charset=utf-8", "up 1\n"]);
@@ -91,7 +99,7 @@ describe("the admin endpoint", () => {
   test("names its pages where a path is none of them", async () => {
     for (const path of ["/", "/healthz/", "/metrics/../x", "//metrics", "/debug"]) {
       const { status, body } = await ask(path);
-      assert.deepEqual([status, body], [404, "there is no such page; there are /healthz, /readyz, /metrics\n"], path);
+      assert.deepEqual([status, body], [404, "there is no such page; there are /healthz, /readyz, /version, /metrics\n"], path);
     }
   });
 
