@@ -16,6 +16,8 @@ export { checkLocalMachine, UnsuitableMachineError } from "./local-machine.ts";
 export type { MachineNeeds } from "./local-machine.ts";
 export { NodeCertificate } from "./node-certificate.ts";
 export type { NodeCertificateArgs } from "./node-certificate.ts";
+export { Protection } from "./provider/resources.ts";
+export type { ProtectionArgs } from "./provider/resources.ts";
 export { RedisCluster } from "./redis-cluster.ts";
 export type { ClusterNode, RedisClusterArgs } from "./redis-cluster.ts";
 export { RedisNode } from "./redis-node.ts";

@@ -1,7 +1,7 @@
 /** The program of every stack: configuration -> components -> outputs. */
 import { dirname } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { AccessProxy, CertificateAuthority, checkLocalMachine, LeafCertificate, LocalHost, RedisCluster } from "../components/index.ts";
+import { AccessProxy, CertificateAuthority, checkLocalMachine, LeafCertificate, LocalHost, Protection, RedisCluster } from "../components/index.ts";
 import type { AuthorityKind } from "../components/index.ts";
 import { clientCommands } from "./client-commands.ts";
 import { machineNeeds } from "./machine-needs.ts";
@@ -70,6 +70,19 @@ const placed = [
   host.file(`${stack}-client-client.crt`, { path: files.cert, content: client.certPem, mode: "0600" }, { dependsOn: clientDirectory }),
   host.file(`${stack}-client-client.key`, { path: files.key, content: client.keyPem, mode: "0600" }, { dependsOn: clientDirectory }),
 ];
+
+new Protection(
+  `${stack}-protection`,
+  {
+    on: protectAuthorities,
+    howToLift: [
+      "Its authorities cannot be made again: all that they have signed would lose its worth.",
+      `To keep them and remove the rest, type: npm run down -- --stack ${stack}`,
+      `To lift the protection, type: pulumi config set protectAuthorities false --stack ${stack} && pulumi up --stack ${stack}`,
+    ].join("\n"),
+  },
+  { dependsOn: [...Object.values(authorities), home, cluster, proxy, client, clientDirectory, ...placed] },
+);
 
 /** The address for applications: one, with any Redis client. */
 export const connectionUri = proxy.uri(cluster.users[0]);

@@ -4,6 +4,7 @@ import { fileResource } from "./file-resource.ts";
 import { formationResource } from "./formation-resource.ts";
 import { passwordResource } from "./password-resource.ts";
 import { processResource } from "./process-resource.ts";
+import { protectionResource } from "./protection-resource.ts";
 import { serveProvider } from "./server.ts";
 
 serveProvider({
@@ -14,5 +15,6 @@ serveProvider({
     "redisaccess:index:File": onWire(fileResource),
     "redisaccess:index:Password": onWire(passwordResource),
     "redisaccess:index:Process": onWire(processResource),
+    "redisaccess:index:Protection": onWire(protectionResource),
   },
 });

@@ -111,6 +111,24 @@ export class Process extends pulumi.CustomResource {
   }
 }
 
+/** Inputs of {@link Protection}. */
+export interface ProtectionArgs {
+  /** Whether `pulumi destroy` is refused. */
+  readonly on: pulumi.Input<boolean>;
+  /** Sentences for whoever is refused: how to lift the protection. */
+  readonly howToLift: pulumi.Input<string>;
+}
+
+/**
+ * Refuses `pulumi destroy` before anything is deleted. With Pulumi's `protect` alone the engine deletes all that depends on
+ * a protected authority first, nodes and data among it, and then refuses. Must depend on everything (`dependsOn`).
+ */
+export class Protection extends pulumi.CustomResource {
+  constructor(name: string, args: ProtectionArgs, opts: pulumi.CustomResourceOptions) {
+    super("redisaccess:index:Protection", name, { ...args }, opts);
+  }
+}
+
 /** Inputs of {@link Password}. */
 export interface PasswordArgs {
   /** Any text; another one makes another password. */

@@ -121,6 +121,16 @@ describe("a stack", () => {
     assert.equal(environment.processes().size, 7, "all still runs");
   });
 
+  test("with protected authorities refuses a destroy without preview before anything is deleted, and says how to lift that", async () => {
+    const made = environment.checkpoint().made;
+    const { status, stdout } = await environment.pulumi("destroy", "--yes", "--skip-preview");
+    assert.notEqual(status, 0);
+    assert.match(stdout, /this stack is protected, and nothing of it was deleted\./);
+    assert.match(stdout, /To keep them and remove the rest, type: npm run down -- --stack dev\n.*To lift the protection, type: pulumi config set protectAuthorities false --stack dev && pulumi up --stack dev/);
+    assert.deepEqual(environment.checkpoint(), { made, pending: new Set() });
+    assert.equal(environment.processes().size, 7, "all still runs");
+  });
+
   test("is taken down but for these, and finds them again", async () => {
     const { caCertificate } = await environment.outputs();
     const down = await environment.command("down");
@@ -141,8 +151,9 @@ describe("a stack", () => {
   });
 
   test("leaves nothing behind in the end", async () => {
-    environment.configure();
-    await environment.succeed("up", "--yes", "--skip-preview");
+    await environment.succeed("config", "set", "protectAuthorities", "false", "--stack", "dev");
+    await environment.succeed("config", "set", "keepData", "false", "--stack", "dev");
+    await environment.succeed("up", "--stack", "dev", "--yes", "--skip-preview");
     const { status, stdout, stderr } = await environment.command("down");
     assert.equal(status, 0, stdout + stderr);
     assert.match(stdout, /Stack dev is down: nothing of it is left\./);

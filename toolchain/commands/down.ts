@@ -2,7 +2,7 @@
 import { readCommandLine } from "./lib/command-line.ts";
 import { pulumiOperation } from "./lib/pulumi.ts";
 import { run } from "./lib/run.ts";
-import { hasPendingCreations, selectStack, updateStack } from "./lib/stack.ts";
+import { hasPendingCreations, liftProtection, selectStack, updateStack } from "./lib/stack.ts";
 import { stackState } from "./lib/stack-state.ts";
 import { say, styled } from "./lib/style.ts";
 
@@ -17,6 +17,7 @@ await run(async () => {
     });
   }
   say(`Stack ${stack}: removing what it has made …`);
+  await liftProtection(stack);
   await pulumiOperation(["destroy", "--stack", stack, "--exclude-protected"]);
   const { protected: kept } = await stackState(stack);
   say(styled("green", kept.length === 0 ? `Stack ${stack} is down: nothing of it is left.` : `Stack ${stack} is down. Kept, because they are protected: ${kept.join(", ")}.`));

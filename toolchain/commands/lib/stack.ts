@@ -11,10 +11,28 @@ export async function selectStack(stack: string): Promise<void> {
   await pulumiOutput(["stack", "select", stack, "--create"]);
 }
 
+interface Deployment {
+  readonly resources?: readonly { readonly type: string; readonly urn: string }[];
+  readonly pending_operations?: readonly { readonly type: string }[];
+}
+
+async function exportDeployment(stack: string): Promise<Deployment> {
+  return (JSON.parse(await pulumiOutput(["stack", "export", "--stack", stack])) as { deployment?: Deployment }).deployment ?? {};
+}
+
 /** Whether a run of Pulumi was cut off while it created something. What it changed or deleted then is in the state still; this may be nowhere. */
 export async function hasPendingCreations(stack: string): Promise<boolean> {
-  const { deployment } = JSON.parse(await pulumiOutput(["stack", "export", "--stack", stack])) as { deployment?: { pending_operations?: { type: string }[] } };
-  return (deployment?.pending_operations ?? []).some(({ type }) => type === "creating");
+  return ((await exportDeployment(stack)).pending_operations ?? []).some(({ type }) => type === "creating");
+}
+
+/**
+ * Has the stack forget that it refuses to be destroyed, for a command that leaves its protected authorities alone. The next
+ * update makes the protection anew.
+ */
+export async function liftProtection(stack: string): Promise<void> {
+  for (const { urn } of ((await exportDeployment(stack)).resources ?? []).filter(({ type }) => type === "redisaccess:index:Protection")) {
+    await pulumiOutput(["state", "delete", urn, "--stack", stack, "--yes"]);
+  }
 }
 
 /** Makes the stack as declared, mending what is not so, and forgets operations of runs that were cut off. */

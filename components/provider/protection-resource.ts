@@ -1,0 +1,44 @@
+import { flag, text } from "../fields.ts";
+import type { ResourceType } from "./resource-type.ts";
+
+const fields = {
+  /** Whether it refuses to be deleted. */
+  on: flag,
+  /** For the error: how the protection is lifted. */
+  howToLift: text,
+};
+
+/** What a protected stack answers to `pulumi destroy`. */
+export class ProtectedStackError extends Error {
+  readonly code = "PROTECTED_STACK";
+
+  constructor(howToLift: string) {
+    super(`this stack is protected, and nothing of it was deleted. ${howToLift}`);
+    this.name = "ProtectedStackError";
+  }
+}
+
+/**
+ * Stands for all that it depends on. The engine finds out that a resource is protected when the resource's turn has come,
+ * after whatever depends on it is gone: authorities come last, when the nodes and their data are deleted. What depends on
+ * everything is deleted first, and can refuse for all.
+ */
+export const protectionResource: ResourceType<typeof fields> = {
+  fields,
+  leftOut: [],
+  notCompared: [],
+  replaceOn: [],
+  outputs: [],
+  secretOutputs: [],
+  expectations: [],
+  expectedFrom: [],
+  expect: () => ({}),
+  preflight: () => Promise.resolve([]),
+  identify: () => "protection",
+  create: (inputs) => Promise.resolve(inputs),
+  read: (inputs) => Promise.resolve(inputs),
+  update: (inputs) => Promise.resolve(inputs),
+  delete({ on, howToLift }) {
+    return on ? Promise.reject(new ProtectedStackError(howToLift)) : Promise.resolve();
+  },
+};
