@@ -9,8 +9,8 @@ import type { Host } from "./host.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 import { LeafCertificate } from "./leaf-certificate.ts";
 import { bundleProxy } from "./proxy-bundle.ts";
+import { checkProxyAddresses, checkProxyName, renderProxyConfig } from "./proxy-config.ts";
 import { configurationHash } from "./proxy-version.ts";
-import { renderProxyConfig } from "./proxy-config.ts";
 import type { ProxyConfigFile } from "./proxy-config.ts";
 
 /** The authorities an access proxy works with. */
@@ -62,12 +62,22 @@ export class AccessProxy extends pulumi.ComponentResource {
   /** Known once the proxy is ready; whoever uses the address finds it listening. */
   readonly address: pulumi.Output<NodeAddress>;
 
-  /** @throws {InvalidValueError} an authority of another kind than its place asks for */
+  /**
+   * @param name also that of the proxy itself, in its logs and in the common names of its certificates: 1 to 64 letters,
+   *   digits, dots, hyphens and underscores
+   * @throws {InvalidValueError} an authority of another kind than its place asks for, a name that is none, an address that
+   *   it cannot listen at
+   */
   constructor(name: string, args: AccessProxyArgs, opts?: pulumi.ComponentResourceOptions) {
     super("redis-access:index:AccessProxy", name, {}, opts);
+    const { listen = defaultListen, admin = defaultAdmin, databaseName = name } = args;
+    // All of it before the first part is declared: a mistake leaves nothing half made.
     checkAuthorityKinds(args.authorities);
-    this.listen = args.listen ?? defaultListen;
-    const admin = args.admin ?? defaultAdmin;
+    checkProxyName("name", name);
+    if (typeof databaseName === "string") checkProxyName("databaseName", databaseName);
+    if (Array.isArray(args.seeds)) checkSeeds(args.seeds);
+    checkProxyAddresses(listen, admin, { listen: "listen", admin: "admin" });
+    this.listen = listen;
     const at = (file: string): pulumi.Output<string> => pulumi.interpolate`${args.directory}/${file}`;
     const contents = this.#renderFiles(name, args, admin);
     const own = args.host.directory(`${name}-directory`, { path: args.directory, purge: true, keep: args.keepAudit === true ? ["audit.log"] : [] }, { parent: this });
@@ -142,8 +152,7 @@ interface Settled {
 }
 
 function configFile(settled: Settled): ProxyConfigFile {
-  const [first, ...others] = settled.seeds;
-  if (first === undefined) throw new InvalidValueError("seeds", "is empty; expected at least one node of the cluster");
+  const [first, ...others] = checkSeeds(settled.seeds);
   return {
     name: settled.name,
     tls: { cert_file: "server.crt", key_file: "server.key", client_ca_file: "user-ca.crt" },
@@ -165,6 +174,12 @@ function configFile(settled: Settled): ProxyConfigFile {
       },
     ],
   };
+}
+
+function checkSeeds(seeds: readonly NodeAddress[]): readonly [NodeAddress, ...NodeAddress[]] {
+  const [first, ...others] = seeds;
+  if (first === undefined) throw new InvalidValueError("seeds", "is empty; expected at least one node of the cluster");
+  return [first, ...others];
 }
 
 function hostPort({ host, port }: NodeAddress): string {

@@ -1,4 +1,7 @@
+import { isIP } from "node:net";
 import { stringify } from "yaml";
+import type { NodeAddress } from "./cluster-plan.ts";
+import { InvalidValueError } from "./invalid-value-error.ts";
 
 /** One database of the access proxy, in the words of its configuration file. */
 export interface ProxyDatabase {
@@ -33,4 +36,30 @@ export interface ProxyConfigFile {
 export function renderProxyConfig(config: ProxyConfigFile): string {
   // The YAML 1.1 schema's quoting is the stricter one: `no` or `7:30` stays a string for any reader.
   return stringify(config, { lineWidth: 0, version: "1.2", compat: "yaml-1.1" });
+}
+
+/**
+ * Checks the name of a proxy or a database: it stands in logs, in labels of metrics and in the common name of a certificate.
+ * The proxy refuses others itself, but only when it is started.
+ * @throws {InvalidValueError}
+ */
+export function checkProxyName(property: string, name: string): void {
+  if (/^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/.test(name)) return;
+  throw new InvalidValueError(property, `${JSON.stringify(name)} is not a name; expected 1 to 64 letters, digits, dots, hyphens and underscores`);
+}
+
+/**
+ * Checks where a proxy is to listen: for clients, and for whoever watches it.
+ * @param names of the options, for the error
+ * @throws {InvalidValueError} no IP address, a port out of range or twice, an admin address that other machines reach
+ */
+export function checkProxyAddresses(listen: NodeAddress, admin: NodeAddress, names: { readonly listen: string; readonly admin: string }): void {
+  for (const [property, { host, port }] of [[names.listen, listen], [names.admin, admin]] as const) {
+    if (isIP(host) === 0) throw new InvalidValueError(property, `${JSON.stringify(host)} is not an IP address`);
+    if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new InvalidValueError(property, `port ${port} is out of range; expected 1 to 65535`);
+  }
+  if (!/^(127\.|::1$)/.test(admin.host)) {
+    throw new InvalidValueError(names.admin, `${admin.host} is not a loopback address; expected such as 127.0.0.1:7390, because whoever reaches it is asked for nothing`);
+  }
+  if (listen.port === admin.port) throw new InvalidValueError(names.admin, `port ${admin.port} is already the port of ${names.listen}`);
 }

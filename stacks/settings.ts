@@ -4,6 +4,7 @@ import { checkClusterDeclaration, checkPortsDiffer, parseAddress, parseNodeAddre
 import { flag, integer, list, map, oneOf, path, refuseStrangers, text } from "../components/fields.ts";
 import type { Field, Parsed } from "../components/fields.ts";
 import { InvalidValueError } from "../components/invalid-value-error.ts";
+import { checkProxyAddresses, checkProxyName } from "../components/proxy-config.ts";
 import { busPortOffset, checkRedisParameters } from "../components/redis-conf.ts";
 import type { RedisParameter } from "../components/redis-conf.ts";
 import { checkDeclaredUsers } from "../components/users-acl.ts";
@@ -14,12 +15,9 @@ const parameter: Field<RedisParameter> = (value, property) => {
   throw new InvalidValueError(property, "is no text, number, boolean or list of these; expected what redis.conf takes");
 };
 
-/** A database's name stands in URIs, logs and labels of metrics. */
 const databaseName: Field<string> = (value, property) => {
   const name = text(value, property);
-  if (!/^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$/.test(name)) {
-    throw new InvalidValueError(property, `${JSON.stringify(name)} is not a name; expected 1 to 64 letters, digits, dots, hyphens and underscores`);
-  }
+  checkProxyName(property, name);
   return name;
 };
 
@@ -92,9 +90,7 @@ function parseListener(value: unknown, property: string): NodeAddress {
 }
 
 function checkListeners({ nodes, proxyListen, adminListen }: Pick<Settings, "nodes" | "proxyListen" | "adminListen">): void {
-  if (!/^(127\.|::1$)/.test(adminListen.host)) {
-    throw new InvalidValueError("adminListen", `${adminListen.host} is not a loopback address; expected such as 127.0.0.1:7390, because whoever reaches it is asked for nothing`);
-  }
+  checkProxyAddresses(proxyListen, adminListen, { listen: "proxyListen", admin: "adminListen" });
   const taken = new Map<number, string>();
   nodes.forEach(({ port }, index) => {
     taken.set(port, `the port of nodes[${index}]`).set(port + busPortOffset, `the cluster bus port of nodes[${index}]`);
@@ -102,6 +98,5 @@ function checkListeners({ nodes, proxyListen, adminListen }: Pick<Settings, "nod
   for (const [property, { port }] of [["proxyListen", proxyListen], ["adminListen", adminListen]] as const) {
     const other = taken.get(port);
     if (other !== undefined) throw new InvalidValueError(property, `port ${port} is already ${other}`);
-    taken.set(port, `the port of ${property}`);
   }
 }

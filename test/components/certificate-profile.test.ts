@@ -5,6 +5,7 @@ import type { AuthorityKind } from "../../components/certificate-profile.ts";
 import { joinCertificates, renderPemBundle } from "../../components/pem-bundle.ts";
 import { makeTestCertificate } from "../support/certificate.ts";
 import type { TestCertificate } from "../support/certificate.ts";
+import { assertGolden, readGolden } from "./support/golden.ts";
 
 let redisCa: TestCertificate;
 let dbClientCa: TestCertificate;
@@ -75,6 +76,10 @@ test("the bundle holds the Redis CA first, the db_client CA second, and nothing 
   const bundle = renderPemBundle(redisCa.certPem.trim(), `${dbClientCa.certPem}\n\n`);
   assert.equal(bundle, `${redisCa.certPem.trim()}\n${dbClientCa.certPem.trim()}\n`);
   assert.throws(() => renderPemBundle(dbClientCa.certPem, redisCa.certPem), CertificateProfileError);
+});
+
+test("pem-bundle.cas is the golden one", () => {
+  assertGolden("pem-bundle.cas", renderPemBundle(readGolden("redis-ca.crt"), readGolden("db-client-ca.crt")));
 });
 
 test("a certificate twice, or a second one hidden behind the first, never gets into a bundle", () => {

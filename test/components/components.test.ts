@@ -4,7 +4,8 @@ import { test } from "node:test";
 import * as pulumi from "@pulumi/pulumi";
 import type { ExtendedUse } from "../../components/certificate-profile.ts";
 import { AccessProxy, CertificateAuthority, CertificateProfileError, InvalidValueError, LeafCertificate, LocalHost, NodeCertificate, RedisCluster, TrustBundle } from "../../components/index.ts";
-import type { AuthorityKind, ProxyAuthorities, RedisClusterArgs } from "../../components/index.ts";
+import type { AccessProxyArgs, AuthorityKind, NodeAddress, ProxyAuthorities, RedisClusterArgs } from "../../components/index.ts";
+import { assertGolden } from "./support/golden.ts";
 import { MockEngine, valueOf } from "./support/mock-engine.ts";
 import type { Registration } from "./support/mock-engine.ts";
 
@@ -192,6 +193,21 @@ test("a component that refuses its declaration has declared nothing but itself",
       const make = (): unknown => new RedisCluster(`wrong-${index}`, { host, directory: "/srv/x", redisAuthority, dbClientAuthority, ...change });
       assert.throws(make, InvalidValueError, JSON.stringify(Object.keys(change)));
     }
+    const authorities = { redis: redisAuthority, dbClient: dbClientAuthority, db: new CertificateAuthority("db-ca", { kind: "db" }), user: new CertificateAuthority("user-ca", { kind: "user" }), proxy: new CertificateAuthority("proxy-ca", { kind: "proxy" }) };
+    const proxy = { host, directory: "/srv/y", authorities, seeds: [{ host: "127.0.0.1", port: 7001 }], serviceUser: "proxy", servicePassword: "x" };
+    const loopback = (port: number): NodeAddress => ({ host: "127.0.0.1", port });
+    const wrongDoors: readonly (readonly [string, Partial<AccessProxyArgs>, string])[] = [
+      ["wrong:door", {}, 'name: "wrong:door" is not a name; expected 1 to 64 letters, digits, dots, hyphens and underscores'],
+      ["wrong-a", { databaseName: "orders db" }, 'databaseName: "orders db" is not a name; expected 1 to 64 letters, digits, dots, hyphens and underscores'],
+      ["wrong-b", { admin: { host: "10.0.0.1", port: 7390 } }, "admin: 10.0.0.1 is not a loopback address; expected such as 127.0.0.1:7390, because whoever reaches it is asked for nothing"],
+      ["wrong-c", { listen: { host: "localhost", port: 7379 } }, 'listen: "localhost" is not an IP address'],
+      ["wrong-d", { listen: loopback(65_536) }, "listen: port 65536 is out of range; expected 1 to 65535"],
+      ["wrong-e", { listen: loopback(7390) }, "admin: port 7390 is already the port of listen"],
+      ["wrong-f", { seeds: [] }, "seeds: is empty; expected at least one node of the cluster"],
+    ];
+    for (const [name, change, message] of wrongDoors) {
+      assert.throws(() => new AccessProxy(name, { ...proxy, ...change }), (error) => error instanceof InvalidValueError && error.message === message, message);
+    }
   });
   assert.deepEqual(registrations.filter(({ parent }) => parent?.name.startsWith("wrong") === true).map(({ name }) => name), []);
 });
@@ -212,6 +228,11 @@ test("a directory that is known only once something else is made is no hindrance
     return environment("orders", 7000, { directory: later });
   }, { preview: true });
   assert.equal(registrations.filter(({ type }) => type === "redisaccess:index:Process").length, 7);
+});
+
+test("the configuration that an access proxy declares is the golden one", async () => {
+  const { registrations } = await MockEngine.run(() => environment("orders", 7000));
+  assertGolden("proxy-of-component.yaml", String(registrations.find(({ name }) => name === "orders-proxy-proxy.yaml")!.inputs["content"]));
 });
 
 test("before Redis 6.2 the users' rules have no channels; the version is what redis-server itself says", async () => {

@@ -30,6 +30,18 @@ test("proxy.yaml is the golden one", () => {
   assertGolden("proxy.yaml", renderProxyConfig(config));
 });
 
+/** Only what must be there, and a server at an IPv6 address. */
+const least: ProxyConfigFile = {
+  name: "door-2",
+  tls: config.tls,
+  db_client: config.db_client,
+  databases: [{ name: "42", protocol: "redis", uri: "rediss://[fd00::1]:6379", tls: { ca_cert_file: "redis-ca.crt" }, listen: "[::1]:7379" }],
+};
+
+test("proxy.yaml of a standalone server, with only what must be there, is the golden one", () => {
+  assertGolden("proxy-standalone.yaml", renderProxyConfig(least));
+});
+
 test("what is written comes back the same, for readers of YAML 1.1 and 1.2", () => {
-  for (const version of ["1.1", "1.2"] as const) assert.deepEqual(parse(renderProxyConfig(config), { version }), config);
+  for (const version of ["1.1", "1.2"] as const) for (const one of [config, least]) assert.deepEqual(parse(renderProxyConfig(one), { version }), one);
 });

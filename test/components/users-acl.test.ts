@@ -13,6 +13,11 @@ test("users.acl with the system users is the golden one", () => {
   assertGolden("users.acl", renderUsersAcl(users));
 });
 
+test("users.acl of a server before 6.2, with two passwords and rules of a declared user, is the golden one", () => {
+  const orders: AclUser = { name: "orders-app", passwords: ["old-password", "new-password"], rules: ["~orders:*", "&orders:*", "+@all", "-@dangerous"] };
+  assertGolden("users-6.0.acl", renderUsersAcl([alice, orders], [6, 0]));
+});
+
 test("before Redis 6.2 no channel rule is written", () => {
   assert.equal(renderUsersAcl([alice], [6, 0]).split("\n")[0], `user alice on #${hashAclPassword("alice-password")} allcommands allkeys`);
   assert.match(renderUsersAcl([alice], [6, 2]), /allkeys allchannels\n/);
