@@ -12,7 +12,9 @@ The access proxy: clients come with mutual TLS, and reach a Redis Cluster (or a 
   --check         only say whether the configuration can be used
   --help          this text
 
-Logs are JSON lines on standard output. SIGTERM and SIGINT let clients finish; SIGHUP opens the audit's file anew.
+Logs are JSON lines on standard output. SIGTERM and SIGINT let clients finish and end. SIGHUP opens
+the audit's file anew and takes over the configuration and the files it names, certificates among them, wholly or not at all;
+clients stay.
 Exit codes: 0 ended as asked; 1 it could not start; 2 wrong arguments or configuration.
 `;
 
@@ -66,7 +68,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 process.on("SIGHUP", () => {
-  proxy.reopenAudit().catch((error: unknown) => {
-    log.error("audit not opened anew", { error });
+  proxy.reload(() => loadConfig(file)).catch((error: unknown) => {
+    log.error("configuration not taken over, the one before stays in force", { error });
   });
 });

@@ -1,6 +1,6 @@
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:tls";
-import type { Server, TLSSocket } from "node:tls";
+import type { SecureContextOptions, Server, TLSSocket } from "node:tls";
 import type { HostPort } from "../config.ts";
 import { provenCertificate } from "../access/client-certificate.ts";
 import { identityOf } from "../access/identity.ts";
@@ -18,6 +18,12 @@ export interface ListenerTls {
 /** A client that is turned away has so long to read why. */
 const LAST_WORD_MS = 1_000;
 
+/** What clients may use of a listener. The handshake's time is set once and for all. */
+export interface ListenerLimits {
+  readonly tlsHandshakeTimeoutMs: number;
+  readonly maxConnections: number;
+}
+
 /** What happens at a listener. */
 export interface ListenerEvents {
   /** A client that has proved who it is. */
@@ -30,23 +36,22 @@ export interface ListenerEvents {
 export class Listener {
   readonly #server: Server;
   readonly #listen: HostPort;
+  #limits: ListenerLimits;
 
   constructor(
     listen: HostPort,
     tls: ListenerTls,
-    limits: { readonly tlsHandshakeTimeoutMs: number; readonly maxConnections: number },
+    limits: ListenerLimits,
     connectionCount: () => number,
     events: ListenerEvents,
   ) {
     this.#listen = listen;
+    this.#limits = limits;
     this.#server = createServer({
-      cert: tls.cert,
-      key: tls.key,
-      ca: tls.clientCa,
+      ...contextOf(tls),
       requestCert: true,
       // Decided by `provenCertificate`, for every client, before anything else.
       rejectUnauthorized: false,
-      minVersion: "TLSv1.2",
       handshakeTimeout: limits.tlsHandshakeTimeoutMs,
       allowHalfOpen: true,
     });
@@ -60,9 +65,9 @@ export class Listener {
         events.onRefused(remoteOf(socket), messageOf(error));
         return;
       }
-      if (connectionCount() >= limits.maxConnections) {
+      if (connectionCount() >= this.#limits.maxConnections) {
         turnAway(socket, "ERR max number of clients reached");
-        events.onRefused(remoteOf(socket), `there are ${limits.maxConnections} connections already`);
+        events.onRefused(remoteOf(socket), `there are ${this.#limits.maxConnections} connections already`);
         return;
       }
       events.onClient(socket, identity);
@@ -87,6 +92,12 @@ export class Listener {
     });
   }
 
+  /** Has clients that come from now on meet another certificate and other limits; they must be usable. */
+  take(tls: ListenerTls, limits: ListenerLimits): void {
+    this.#server.setSecureContext(contextOf(tls));
+    this.#limits = limits;
+  }
+
   /** Where it listens; of use where the port was given as 0. */
   get address(): HostPort {
     const { address, port } = this.#server.address() as AddressInfo;
@@ -97,6 +108,10 @@ export class Listener {
   stop(): void {
     this.#server.close();
   }
+}
+
+function contextOf({ cert, key, clientCa }: ListenerTls): SecureContextOptions {
+  return { cert, key, ca: clientCa, minVersion: "TLSv1.2" };
 }
 
 /** Says why, in an error that any client shows as the reply to its first command, and ends the connection, whatever the client does. */

@@ -2,8 +2,15 @@ import type { Database } from "../cluster/database.ts";
 import type { MetricFamily } from "./metrics.ts";
 import type { Totals } from "./proxy.ts";
 
+/** How often another configuration was to be taken over. */
+export interface Reloads {
+  readonly loadedAt: Date;
+  readonly done: number;
+  readonly failed: number;
+}
+
 /** What `/metrics` shows, as plain data. */
-export function metricFamilies(totals: Totals, openSessions: number, databases: readonly Database[]): MetricFamily[] {
+export function metricFamilies(totals: Totals, openSessions: number, databases: readonly Database[], reloads: Reloads): MetricFamily[] {
   const perDatabase = (value: (database: Database) => number): MetricFamily["samples"] =>
     databases.map((database) => ({ labels: { database: database.name }, value: value(database) }));
   const counter = (name: string, help: string, value: number): MetricFamily => ({
@@ -20,6 +27,14 @@ export function metricFamilies(totals: Totals, openSessions: number, databases: 
     counter("command_errors", "Commands answered with an error.", totals.errors),
     counter("commands_denied", "Commands that the profile does not offer.", totals.denied),
     counter("sessions_dropped", "Sessions ended by the proxy: broken protocol, or replies not read.", totals.dropped),
+    counter("config_reloads", "Times another configuration was taken over.", reloads.done),
+    counter("config_reload_failures", "Times a configuration could not be used, and the one before stayed in force.", reloads.failed),
+    {
+      name: "redis_access_config_loaded_timestamp_seconds",
+      help: "When the configuration in force was read.",
+      type: "gauge",
+      samples: [{ labels: {}, value: reloads.loadedAt.getTime() / 1_000 }],
+    },
     {
       name: "redis_access_database_ready",
       help: "1 where the database's topology and commands are known.",

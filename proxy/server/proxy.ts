@@ -1,31 +1,31 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { TLSSocket } from "node:tls";
+import { isDeepStrictEqual } from "node:util";
 import { AuditLog } from "../access/audit.ts";
-import { EphemeralCertificate } from "../access/db-client-certificate.ts";
 import type { Identity } from "../access/identity.ts";
 import { mayBeUser, mayUseDatabase } from "../access/roles.ts";
-import { Database } from "../cluster/database.ts";
-import type { DatabaseConfig, Limits, ProxyConfig } from "../config.ts";
-import { GUIDE_PROFILE } from "../routing/profile.ts";
+import type { Database } from "../cluster/database.ts";
+import type { Limits, ProxyConfig } from "../config.ts";
+import { ConfigError } from "../config.ts";
 import { startAdmin } from "./admin.ts";
-import { LoadedFiles } from "./loaded-files.ts";
-import { Listener } from "./listener.ts";
-import type { ListenerTls } from "./listener.ts";
+import { Door } from "./door.ts";
+import type { DoorHost } from "./door.ts";
 import type { Logger } from "./log.ts";
+import { readMaterials } from "./materials.ts";
 import { renderMetrics } from "./metrics.ts";
 import { metricFamilies } from "./proxy-metrics.ts";
 import { Session } from "./session.ts";
 import { sessionObserver } from "./session-audit.ts";
-import type { SessionLimits } from "./session-options.ts";
-import { dialPlain, UpstreamTls } from "./upstream-tls.ts";
+import type { SessionLimits, SessionObserver } from "./session-options.ts";
 
-/** One database with its listener. */
-interface Door {
-  readonly config: DatabaseConfig;
+/** A client that is there. */
+interface Guest {
+  readonly session: Session;
+  readonly door: Door;
   readonly database: Database;
-  readonly upstream: UpstreamTls | undefined;
-  readonly listener: Listener;
+  readonly identity: Identity;
+  readonly observer: SessionObserver;
 }
 
 /** What the sessions have done so far, over all databases. */
@@ -40,24 +40,28 @@ export interface Totals {
 
 /** The proxy: all its databases, listeners and sessions, from its start to the last client's leaving. */
 export class Proxy {
-  readonly #config: ProxyConfig;
+  #config: ProxyConfig;
   readonly #log: Logger;
-  readonly #doors: Door[] = [];
-  readonly #sessions = new Map<number, Session>();
+  #doors: readonly Door[] = [];
+  readonly #guests = new Map<number, Guest>();
+  /** Databases and doors that only clients from before a reload use. */
+  readonly #left = new Set<Database>();
   readonly #totals: Totals = { sessions: 0, refusedConnections: 0, commands: 0, errors: 0, denied: 0, dropped: 0 };
-  readonly #limits: SessionLimits;
-  readonly #files: LoadedFiles;
-  #program = "";
+  #limits: SessionLimits;
+  /** What runs: SHA-256 of the program, and over all files of the configuration in force. */
+  #version = { program: "", configuration: "" };
   #audit: AuditLog | undefined;
   #admin: { close(): Promise<void> } | undefined;
   #draining = false;
+  #reloading = Promise.resolve();
+  /** How the configuration in force came about, and what kept a newer one from it. */
+  readonly #reloads = { loadedAt: new Date(), done: 0, failed: 0, problem: undefined as string | undefined };
   #lastId = 0;
 
   constructor(config: ProxyConfig, log: Logger) {
     this.#config = config;
     this.#log = log;
     this.#limits = sessionLimits(config.limits);
-    this.#files = new LoadedFiles(config.directory);
   }
 
   /**
@@ -66,90 +70,156 @@ export class Proxy {
    * @throws ConfigError where a file it names cannot be read or used; Error where an address cannot be listened on
    */
   async start(): Promise<void> {
-    const { tls, admin, audit, databases, source, dbCaFile } = this.#config;
-    this.#program = createHash("sha256").update(await readFile(process.argv[1]!)).digest("hex");
-    if (source !== undefined) this.#files.remember(source.file, source.sha256);
-    // Also where every database brings an authority of its own: a file that is named must be there.
-    if (dbCaFile !== undefined) await this.#files.read(dbCaFile);
-    const listenerTls: ListenerTls = { cert: await this.#files.read(tls.certFile), key: await this.#files.read(tls.keyFile), clientCa: await this.#files.read(tls.clientCaFile) };
+    const { admin, audit, databases } = this.#config;
+    const loaded = { config: this.#config, materials: await readMaterials(this.#config) };
+    const program = createHash("sha256").update(await readFile(process.argv[1]!)).digest("hex");
+    this.#version = { program, configuration: loaded.materials.sha256 };
     if (audit !== undefined) this.#audit = await AuditLog.open(audit.file, { onFailure: audit.onFailure });
-    for (const database of databases) this.#doors.push(await this.#openDoor(database, listenerTls));
-    for (const { listener } of this.#doors) await listener.start();
-    for (const { database } of this.#doors) database.start();
+    const doors: Door[] = [];
+    for (const database of databases) doors.push(await Door.make(this.#doorHost(), loaded, database));
+    this.#doors = doors;
+    for (const door of doors) await door.open();
     if (admin !== undefined) this.#admin = await startAdmin(admin, this.#adminView());
-    for (const { config } of this.#doors) {
-      this.#log.info("listening", { database: config.name, address: `${config.listen.host}:${config.listen.port}` });
-    }
+  }
+
+  /**
+   * Takes another configuration over, wholly or not at all, and opens the audit's file anew. Clients that are there stay, but
+   * for those whose database is gone, who may finish, and those who may not be there any more, who are sent away at once.
+   *
+   * @throws ConfigError or Error where it cannot be used; the one before stays in force
+   */
+  async reload(next: () => Promise<ProxyConfig>): Promise<void> {
+    const reload = this.#reloading.then(async () => {
+      await this.#audit?.reopen();
+      await this.#takeOver(await next());
+    });
+    this.#reloading = reload.then(
+      () => {
+        this.#reloads.done++;
+        this.#reloads.loadedAt = new Date();
+        this.#reloads.problem = undefined;
+      },
+      (error: unknown) => {
+        this.#reloads.failed++;
+        this.#reloads.problem = error instanceof Error ? error.message : String(error);
+      },
+    );
+    await reload;
   }
 
   /** Takes no more clients, lets those that are there finish within the configured time, then ends. */
   async drain(): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
-    for (const { listener } of this.#doors) listener.stop();
-    this.#log.info("draining", { sessions: this.#sessions.size });
-    for (const session of this.#sessions.values()) session.drain();
+    for (const door of this.#doors) door.close();
+    this.#log.info("draining", { sessions: this.#guests.size });
+    for (const { session } of this.#guests.values()) session.drain();
     const deadline = performance.now() + this.#config.limits.drainMs;
-    while (this.#sessions.size > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-    if (this.#sessions.size > 0) this.#log.warn("sessions cut off", { sessions: this.#sessions.size });
-    for (const session of this.#sessions.values()) session.destroy();
-    for (const { database, upstream } of this.#doors) {
-      database.close();
-      upstream?.stop();
-    }
+    while (this.#guests.size > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+    if (this.#guests.size > 0) this.#log.warn("sessions cut off", { sessions: this.#guests.size });
+    for (const { session } of this.#guests.values()) session.destroy();
+    for (const door of this.#doors) door.end();
+    for (const database of this.#left) database.close();
     await this.#admin?.close();
     await this.#audit?.close();
   }
 
-  /** Opens the audit's file anew, after a log rotation moved it away. */
-  async reopenAudit(): Promise<void> {
-    await this.#audit?.reopen();
+  #doorHost(): DoorHost {
+    return {
+      log: this.#log,
+      connectionCount: () => this.#guests.size,
+      events: (door) => ({
+        onClient: (socket, identity) => {
+          this.#admit(socket, identity, door);
+        },
+        onRefused: (remote, reason) => {
+          this.#totals.refusedConnections++;
+          this.#log.warn("client refused", { database: door.config.name, remote, reason });
+        },
+      }),
+    };
   }
 
-  async #openDoor(config: DatabaseConfig, tls: ListenerTls): Promise<Door> {
-    const upstream = config.tls ? await this.#upstreamTls(config) : undefined;
-    const { connectTimeoutMs, retryBudgetMs, topologyRefreshMs } = this.#config.limits;
-    const service = config.serviceUser;
-    const database = new Database({
-      name: config.name,
-      mode: config.mode,
-      seeds: config.seeds,
-      profile: GUIDE_PROFILE,
-      dial: upstream === undefined ? dialPlain : (address) => upstream.dial(address),
-      connectTimeoutMs,
-      retryBudgetMs,
-      topologyRefreshMs,
-      serviceUser: service && { user: service.name, auth: [Buffer.from(service.name), Buffer.from((await this.#files.read(service.passwordFile)).trim())] },
-      log: (level, message, fields) => {
-        this.#log[level](message, fields);
-      },
-    });
-    const listener = new Listener(config.listen, tls, this.#config.limits, () => this.#sessions.size, {
-      onClient: (socket, identity) => {
-        this.#admit(socket, identity, config, database);
-      },
-      onRefused: (remote, reason) => {
-        this.#totals.refusedConnections++;
-        this.#log.warn("client refused", { database: config.name, remote, reason });
-      },
-    });
-    return { config, database, upstream, listener };
+  async #takeOver(config: ProxyConfig): Promise<void> {
+    if (this.#draining) return;
+    refuseWhatNeedsRestart(this.#config, config);
+    const loaded = { config, materials: await readMaterials(config) };
+    const opened: Door[] = [];
+    const prepared: { readonly door: Door; readonly change: Awaited<ReturnType<Door["prepare"]>> }[] = [];
+    try {
+      for (const database of config.databases) {
+        const door = this.#doors.find((known) => known.config.name === database.name && isDeepStrictEqual(known.config.listen, database.listen));
+        if (door !== undefined) {
+          prepared.push({ door, change: await door.prepare(loaded, database) });
+          continue;
+        }
+        const made = await Door.make(this.#doorHost(), loaded, database);
+        opened.push(made);
+        await made.open();
+      }
+    } catch (error) {
+      for (const { change } of prepared) change.discard();
+      for (const door of opened) {
+        door.close();
+        door.end();
+      }
+      throw error;
+    }
+    // From here on nothing can fail.
+    const gone = this.#doors.filter((door) => !prepared.some((one) => one.door === door));
+    this.#config = config;
+    this.#version = { ...this.#version, configuration: loaded.materials.sha256 };
+    this.#limits = sessionLimits(config.limits);
+    this.#doors = [...prepared.map(({ door }) => door), ...opened];
+    for (const { change } of prepared) {
+      const database = change.apply();
+      if (database !== undefined) this.#left.add(database);
+    }
+    for (const door of gone) this.#retire(door);
+    this.#sendAwayWhoMayNotStay();
+    this.#closeUnused();
+    this.#log.info("configuration taken over", { databases: config.databases.map(({ name }) => name) });
   }
 
-  async #upstreamTls(config: DatabaseConfig): Promise<UpstreamTls> {
-    const { dbClient, name, dbCaFile } = this.#config;
-    const certificate = new EphemeralCertificate(await this.#files.read(dbClient.caCertFile), await this.#files.read(dbClient.caKeyFile), { commonName: name });
-    const upstream = new UpstreamTls(certificate, await this.#files.read((config.caFile ?? dbCaFile)!), (error) => {
-      this.#log.error("certificate for the database not renewed", { database: config.name, error });
-    });
-    await upstream.start();
-    return upstream;
+  #retire(door: Door): void {
+    door.close();
+    this.#left.add(door.database);
+    this.#log.info("database gone from the configuration, its sessions may finish", { database: door.config.name });
+    for (const guest of this.#guests.values()) if (guest.door === door) guest.session.drain();
+    setTimeout(() => {
+      for (const guest of this.#guests.values()) if (guest.door === door) guest.session.destroy();
+      door.end();
+    }, this.#config.limits.drainMs).unref();
   }
 
-  #admit(socket: TLSSocket, identity: Identity, config: DatabaseConfig, database: Database): void {
-    const { roles } = this.#config;
+  #sendAwayWhoMayNotStay(): void {
+    for (const { session, door, identity, observer } of this.#guests.values()) {
+      const user = session.redisUser;
+      if (this.#mayReach(identity, door) && (user === undefined || this.#mayBeUser(identity, door, user))) continue;
+      observer.dropped("the configuration does not allow it any more");
+      session.destroy();
+    }
+  }
+
+  #closeUnused(): void {
+    for (const database of this.#left) {
+      if ([...this.#guests.values()].some((guest) => guest.database === database)) continue;
+      database.close();
+      this.#left.delete(database);
+    }
+  }
+
+  #mayReach(identity: Identity, door: Door): boolean {
+    return mayUseDatabase(this.#config.roles, identity, door.config.labels);
+  }
+
+  #mayBeUser(identity: Identity, door: Door, user: string): boolean {
+    return this.#mayReach(identity, door) && mayBeUser(this.#config.roles, identity, door.config.labels, user);
+  }
+
+  #admit(socket: TLSSocket, identity: Identity, door: Door): void {
     const id = ++this.#lastId;
-    const reachable = mayUseDatabase(roles, identity, config.labels);
+    const { database } = door;
     const observer = sessionObserver({
       id,
       identity,
@@ -164,18 +234,16 @@ export class Proxy {
       id,
       socket,
       database,
-      policy: {
-        databaseUser: identity.databaseUser,
-        mayBeUser: (user) => reachable && mayBeUser(roles, identity, config.labels, user),
-      },
+      policy: { databaseUser: identity.databaseUser, mayBeUser: (user) => this.#mayBeUser(identity, door, user) },
       limits: this.#limits,
       observer,
       onEnd: () => {
-        this.#sessions.delete(id);
+        this.#guests.delete(id);
         observer.ended();
+        if (this.#left.size > 0) this.#closeUnused();
       },
     });
-    this.#sessions.set(id, session);
+    this.#guests.set(id, { session, door, database, identity, observer });
     this.#totals.sessions++;
     if (this.#draining) session.drain();
   }
@@ -186,16 +254,31 @@ export class Proxy {
     return {
       health: () => {
         const audit = this.#audit?.health() ?? { ok: true, detail: "off" };
-        return { ok: audit.ok, detail: { audit: audit.detail } };
+        const { loadedAt, problem } = this.#reloads;
+        return { ok: audit.ok, detail: { audit: audit.detail, configuration: { loadedAt, problem } } };
       },
       ready: () => ({
         ok: !this.#draining && this.#doors.every(({ database }) => database.ready),
         detail: { draining: this.#draining, databases: databases() },
       }),
-      version: () => ({ program: this.#program, configuration: this.#files.sha256 }),
-      metrics: () => renderMetrics(metricFamilies(this.#totals, this.#sessions.size, this.#doors.map(({ database }) => database))),
+      version: () => this.#version,
+      metrics: () => renderMetrics(metricFamilies(this.#totals, this.#guests.size, this.#doors.map(({ database }) => database), this.#reloads)),
     };
   }
+}
+
+/** What is set up once, at the start. */
+function refuseWhatNeedsRestart(before: ProxyConfig, next: ProxyConfig): void {
+  const fixed = (config: ProxyConfig): Record<string, unknown> => ({
+    name: config.name,
+    "admin.listen": config.admin,
+    "audit.file": config.audit?.file,
+    "audit.on_failure": config.audit?.onFailure,
+    "limits.tls_handshake_timeout_ms": config.limits.tlsHandshakeTimeoutMs,
+  });
+  const [old, now] = [fixed(before), fixed(next)];
+  const changed = Object.keys(old).filter((key) => !isDeepStrictEqual(old[key], now[key]));
+  if (changed.length > 0) throw new ConfigError(changed.map((key) => `${key} has changed, which only a restart of the proxy takes over`));
 }
 
 function sessionLimits(limits: Limits): SessionLimits {

@@ -1,0 +1,144 @@
+import { isDeepStrictEqual } from "node:util";
+import { EphemeralCertificate } from "../access/db-client-certificate.ts";
+import { Database } from "../cluster/database.ts";
+import type { DatabaseConfig, ProxyConfig } from "../config.ts";
+import { GUIDE_PROFILE } from "../routing/profile.ts";
+import { Listener } from "./listener.ts";
+import type { ListenerEvents } from "./listener.ts";
+import type { Logger } from "./log.ts";
+import type { Materials } from "./materials.ts";
+import { dialPlain, UpstreamTls } from "./upstream-tls.ts";
+
+/** A configuration, and what is in the files that it names. */
+export interface LoadedConfig {
+  readonly config: ProxyConfig;
+  readonly materials: Materials;
+}
+
+/** What a door needs of the proxy. */
+export interface DoorHost {
+  readonly log: Logger;
+  /** Clients of all doors that are connected now. */
+  readonly connectionCount: () => number;
+  readonly events: (door: Door) => ListenerEvents;
+}
+
+/** One database with its listener: where its clients arrive, and what they reach. Only its address is for ever. */
+export class Door {
+  config: DatabaseConfig;
+  database: Database;
+
+  readonly #host: DoorHost;
+  readonly #listener: Listener;
+  #loaded: LoadedConfig;
+  #upstream: UpstreamTls | undefined;
+
+  private constructor(host: DoorHost, loaded: LoadedConfig, config: DatabaseConfig, upstream: UpstreamTls | undefined) {
+    this.#host = host;
+    this.#loaded = loaded;
+    this.config = config;
+    this.#upstream = upstream;
+    this.database = this.#makeDatabase(loaded, config);
+    const { limits } = loaded.config;
+    this.#listener = new Listener(config.listen, loaded.materials.listener, limits, host.connectionCount, host.events(this));
+  }
+
+  /**
+   * Makes a door; it is not open yet.
+   *
+   * @throws DbClientAuthorityError where the db_client authority must not sign
+   */
+  static async make(host: DoorHost, loaded: LoadedConfig, config: DatabaseConfig): Promise<Door> {
+    return new Door(host, loaded, config, await upstreamTls(host, loaded, config));
+  }
+
+  /**
+   * Begins to listen.
+   *
+   * @throws Error with the address in its message, where that cannot be taken
+   */
+  async open(): Promise<void> {
+    await this.#listener.start();
+    this.database.start();
+    this.#host.log.info("listening", { database: this.config.name, address: `${this.config.listen.host}:${this.config.listen.port}` });
+  }
+
+  /**
+   * Makes what another configuration needs, and changes nothing yet.
+   *
+   * @returns takes it over, and cannot fail: for clients that come from then on. It returns the database that is left to the
+   * clients there are, where the new configuration calls for another.
+   * @throws as `make`
+   */
+  async prepare(loaded: LoadedConfig, config: DatabaseConfig): Promise<{ apply(): Database | undefined; discard(): void }> {
+    const upstream = await upstreamTls(this.#host, loaded, config);
+    return {
+      apply: () => {
+        const same = isDeepStrictEqual(databaseFacts(this.#loaded, this.config), databaseFacts(loaded, config));
+        this.#upstream?.stop();
+        this.#upstream = upstream;
+        this.#loaded = loaded;
+        this.config = config;
+        this.#listener.take(loaded.materials.listener, loaded.config.limits);
+        if (same) return undefined;
+        const before = this.database;
+        this.database = this.#makeDatabase(loaded, config);
+        this.database.start();
+        return before;
+      },
+      discard: () => {
+        upstream?.stop();
+      },
+    };
+  }
+
+  /** Takes no more clients; those that are there stay. */
+  close(): void {
+    this.#listener.stop();
+  }
+
+  /** Ends what is left when the last client has gone. */
+  end(): void {
+    this.database.close();
+    this.#upstream?.stop();
+  }
+
+  #makeDatabase({ config: { limits }, materials }: LoadedConfig, config: DatabaseConfig): Database {
+    const { log } = this.#host;
+    const user = config.serviceUser?.name;
+    const password = materials.databases.get(config.name)?.password ?? "";
+    return new Database({
+      name: config.name,
+      mode: config.mode,
+      seeds: config.seeds,
+      profile: GUIDE_PROFILE,
+      dial: config.tls ? (address) => this.#upstream!.dial(address) : dialPlain,
+      connectTimeoutMs: limits.connectTimeoutMs,
+      retryBudgetMs: limits.retryBudgetMs,
+      topologyRefreshMs: limits.topologyRefreshMs,
+      serviceUser: user === undefined ? undefined : { user, auth: [Buffer.from(user), Buffer.from(password)] },
+      log: (level, message, fields) => {
+        log[level](message, fields);
+      },
+    });
+  }
+}
+
+/** What a database is made from: where two are alike, connections that are there can stay. */
+function databaseFacts({ config: { limits }, materials }: LoadedConfig, config: DatabaseConfig): unknown {
+  const { connectTimeoutMs, retryBudgetMs, topologyRefreshMs } = limits;
+  const { mode, seeds, tls, profile, serviceUser } = config;
+  const { password } = materials.databases.get(config.name)!;
+  return { connectTimeoutMs, retryBudgetMs, topologyRefreshMs, mode, seeds, tls, profile, user: serviceUser?.name, password };
+}
+
+async function upstreamTls(host: DoorHost, { config: { name }, materials }: LoadedConfig, config: DatabaseConfig): Promise<UpstreamTls | undefined> {
+  const ca = materials.databases.get(config.name)?.ca;
+  if (ca === undefined) return undefined;
+  const certificate = new EphemeralCertificate(materials.dbClient.caCert, materials.dbClient.caKey, { commonName: name });
+  const upstream = new UpstreamTls(certificate, ca, (error) => {
+    host.log.error("certificate for the database not renewed", { database: config.name, error });
+  });
+  await upstream.start();
+  return upstream;
+}
