@@ -6,6 +6,7 @@ import { provenCertificate } from "../access/client-certificate.ts";
 import { identityOf } from "../access/identity.ts";
 import type { Identity } from "../access/identity.ts";
 import { encodeError } from "../resp/encoder.ts";
+import { closeGently } from "./close-gently.ts";
 
 /** The proxy's own side of TLS, as PEM. */
 export interface ListenerTls {
@@ -116,13 +117,8 @@ function contextOf({ cert, key, clientCa }: ListenerTls): SecureContextOptions {
 
 /** Says why, in an error that any client shows as the reply to its first command, and ends the connection, whatever the client does. */
 function turnAway(socket: TLSSocket, error: string): void {
-  const timer = setTimeout(() => socket.destroy(), LAST_WORD_MS);
-  socket.once("close", () => {
-    clearTimeout(timer);
-  });
-  // What it sends is read, or its end would not be seen, and dropped.
-  socket.resume();
-  socket.end(encodeError(error));
+  socket.write(encodeError(error));
+  closeGently(socket, LAST_WORD_MS);
 }
 
 function remoteOf(socket: TLSSocket): string {
