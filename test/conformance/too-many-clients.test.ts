@@ -12,7 +12,7 @@ test("a client beyond max_connections is told so and cut off, even where it does
   third.socket.allowHalfOpen = true;
   third.socket.on("error", () => undefined);
   assert.equal(await third.reply(), "-ERR max number of clients reached\r\n");
-  const sending = setInterval(() => third.write("PING\r\n"), 50);
+  const sending = setInterval(() => { third.write("PING\r\n"); }, 50);
   try {
     await third.closed(5_000);
   } finally {
