@@ -29,9 +29,11 @@ export interface ProxyAuthorities {
 
 /** Inputs of {@link AccessProxy}. */
 export interface AccessProxyArgs {
+  /** The machine that it runs on. */
   readonly host: Host;
   /** Absolute path of the proxy's own directory. All it holds is deleted with the proxy, the audit log too unless `keepAudit` is set. */
   readonly directory: pulumi.Input<string>;
+  /** All five, each of its own kind. */
   readonly authorities: ProxyAuthorities;
   /** Address of the database's listener. Default 127.0.0.1:7379. */
   readonly listen?: NodeAddress;
@@ -39,13 +41,15 @@ export interface AccessProxyArgs {
   readonly admin?: NodeAddress;
   /** Name of the database in the proxy. Default: the component's name. */
   readonly databaseName?: pulumi.Input<string>;
+  /** What roles select the database by, such as `env`. Default: none. */
   readonly labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
   /** Nodes of the cluster; the proxy finds the others, and its way when one of these is down. */
   readonly seeds: pulumi.Input<readonly NodeAddress[]>;
   /** The proxy starts only after these, such as the cluster it leads to. */
   readonly startAfter?: readonly pulumi.Resource[];
-  /** Redis user that reads the topology and the command table, and its password. */
+  /** Redis user that reads the topology and the command table: `proxy` of a RedisCluster. */
   readonly serviceUser: pulumi.Input<string>;
+  /** Of the service user; kept in a file of mode 0600. */
   readonly servicePassword: pulumi.Input<string>;
   /** Which commands the audit log holds. Default `all`. */
   readonly auditCommands?: pulumi.Input<"all" | "denied" | "none">;
@@ -58,6 +62,7 @@ const defaultAdmin: NodeAddress = { host: "127.0.0.1", port: 7390 };
 
 /** The access proxy: one bundled program with its configuration, certificates and keys, kept running. */
 export class AccessProxy extends pulumi.ComponentResource {
+  /** Where it listens for clients. */
   readonly listen: NodeAddress;
   /** Known once the proxy is ready; whoever uses the address finds it listening. */
   readonly address: pulumi.Output<NodeAddress>;

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
-import { authorityUses, checkAuthority } from "./certificate-profile.ts";
+import { authorityUses, checkAuthority, checkValidityHours } from "./certificate-profile.ts";
 import type { AuthorityKind } from "./certificate-profile.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 
@@ -10,7 +10,7 @@ export interface CertificateAuthorityArgs {
   readonly kind: AuthorityKind;
   /** Common name. Default: `redis-access <kind> CA`. */
   readonly commonName?: pulumi.Input<string>;
-  /** Default: 87,600, ten years. */
+  /** How long its certificate is valid from now: a whole number of hours, 1 to 876,000 (a hundred years). Default: 87,600, ten years. */
   readonly validityHours?: pulumi.Input<number>;
   /** Whether the engine refuses to delete or replace it: all that it has signed would lose its worth. Default true. */
   readonly protectAuthority?: boolean;
@@ -21,14 +21,17 @@ const tenYearsHours = 87_600;
 
 /** An authority of the split CA: a key, and a certificate signed by itself that carries its kind's extended key usages. */
 export class CertificateAuthority extends pulumi.ComponentResource {
+  /** Decides what all that it signs can be used for. */
   readonly kind: AuthorityKind;
   /** Its certificate, checked against its kind. */
   readonly certPem: pulumi.Output<string>;
   /** Its private key; secret. */
   readonly keyPem: pulumi.Output<string>;
 
+  /** @throws {InvalidValueError} `validityHours` out of its bounds */
   constructor(name: string, args: CertificateAuthorityArgs, opts?: pulumi.ComponentResourceOptions) {
     super("redis-access:index:CertificateAuthority", name, {}, opts);
+    checkValidityHours(args.validityHours);
     const child = { parent: this, protect: args.protectAuthority ?? true };
     const key = new tls.PrivateKey(`${name}-key`, { algorithm: "ECDSA", ecdsaCurve: "P256" }, child);
     const certificate = new tls.SelfSignedCert(

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import { DeclarationError } from "./declaration-error.ts";
+import { InvalidValueError } from "./invalid-value-error.ts";
 
 /** The five authorities of the split CA. */
 export type AuthorityKind = "redis" | "db" | "db_client" | "user" | "proxy";
@@ -57,6 +58,18 @@ export class CertificateProfileError extends DeclarationError {
     super(`certificate ${JSON.stringify(subject)}: ${problem}`);
     this.name = "CertificateProfileError";
   }
+}
+
+/** A hundred years: what is beyond is a mistake in the unit. */
+const longestValidityHours = 876_000;
+
+/**
+ * Checks how long a certificate is to be valid, where that is known while the program runs.
+ * @throws {InvalidValueError}
+ */
+export function checkValidityHours(hours: unknown): void {
+  if (typeof hours !== "number" || (Number.isInteger(hours) && hours >= 1 && hours <= longestValidityHours)) return;
+  throw new InvalidValueError("validityHours", `is ${hours}; expected a whole number from 1 to ${longestValidityHours}`);
 }
 
 /** What a leaf must show besides its kind. */

@@ -1,18 +1,23 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
 import type { CertificateAuthority } from "./authority.ts";
-import { checkLeaf, leafUses } from "./certificate-profile.ts";
+import { checkLeaf, checkValidityHours, leafUses } from "./certificate-profile.ts";
 
 /** Inputs of {@link LeafCertificate}. */
 export interface LeafCertificateArgs {
   /** Who signs it; its kind decides what the certificate can be used for. */
   readonly authority: CertificateAuthority;
+  /** Whose it is: of a user, the name in the audit log. */
   readonly commonName: pulumi.Input<string>;
+  /** Of a user, the role. */
   readonly organization?: pulumi.Input<string>;
+  /** Subject alternative names: the IP addresses that a server is reached by. The certificate must show each of them. */
   readonly ipAddresses?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Subject alternative names: the DNS names that a server is reached by. The certificate must show each of them. */
   readonly dnsNames?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Subject alternative names: `redis-access:db-user:<user>` binds a user's sessions to one Redis user. */
   readonly uris?: pulumi.Input<pulumi.Input<string>[]>;
-  /** Default: 17,520, two years. */
+  /** How long it is valid from now: a whole number of hours, 1 to 876,000. Default: 17,520, two years. */
   readonly validityHours?: pulumi.Input<number>;
 }
 
@@ -21,12 +26,15 @@ const twoYearsHours = 17_520;
 
 /** A key, and a certificate for it, signed by an authority and checked against that authority's kind. */
 export class LeafCertificate extends pulumi.ComponentResource {
+  /** The certificate, checked against its authority's kind and the names asked for; a program with another one ends. */
   readonly certPem: pulumi.Output<string>;
-  /** Secret. */
+  /** Its private key, as PKCS #8 PEM; secret. */
   readonly keyPem: pulumi.Output<string>;
 
+  /** @throws {InvalidValueError} `validityHours` out of its bounds */
   constructor(name: string, args: LeafCertificateArgs, opts?: pulumi.ComponentResourceOptions) {
     super("redis-access:index:LeafCertificate", name, {}, opts);
+    checkValidityHours(args.validityHours);
     const child = { parent: this };
     const { kind, certPem: authorityPem, keyPem: authorityKeyPem } = args.authority;
     const key = new tls.PrivateKey(`${name}-key`, { algorithm: "ECDSA", ecdsaCurve: "P256" }, child);

@@ -11,14 +11,15 @@ export interface NodeCertificateArgs {
   readonly host: pulumi.Input<string>;
   /** Further DNS names it is reached by. */
   readonly dnsNames?: pulumi.Input<pulumi.Input<string>[]>;
-  /** Default: two years. */
+  /** How long it is valid from now: a whole number of hours, 1 to 876,000. Default: 17,520, two years. */
   readonly validityHours?: pulumi.Input<number>;
 }
 
 /** The one certificate of a Redis node, which it shows as a server and, towards its peers, as a client. */
 export class NodeCertificate extends pulumi.ComponentResource {
+  /** The certificate, checked: server and client, and the address it is reached by. */
   readonly certPem: pulumi.Output<string>;
-  /** Secret. */
+  /** Its private key, as PKCS #8 PEM; secret. */
   readonly keyPem: pulumi.Output<string>;
 
   /** @throws {InvalidValueError} the authority is not a Redis CA: peers would refuse the node, or trust too much */

@@ -16,10 +16,13 @@ import type { DeclaredUser, SystemUserName } from "./users-acl.ts";
 
 /** Inputs of {@link RedisCluster}. How many nodes and users there are is decided in the program, so these are no Inputs. */
 export interface RedisClusterArgs extends RedisNodeSettings {
+  /** The machine that all nodes run on. */
   readonly host: Host;
   /** Absolute path; each node gets a directory below it, named by its port. */
   readonly directory: pulumi.Input<string>;
+  /** The Redis CA: signs the nodes' certificates. */
   readonly redisAuthority: CertificateAuthority;
+  /** The db_client CA: signed the certificates of the clients that the nodes let in. */
   readonly dbClientAuthority: CertificateAuthority;
   /** Default: 127.0.0.1:7001 to 7006. */
   readonly nodes?: readonly NodeAddress[];

@@ -31,6 +31,7 @@ export interface RedisNodeSettings {
 
 /** Inputs of {@link RedisNode}. */
 export interface RedisNodeArgs extends RedisNodeSettings {
+  /** The machine that it runs on. */
   readonly host: Host;
   /** IP address and TLS port. */
   readonly address: NodeAddress;
@@ -38,6 +39,7 @@ export interface RedisNodeArgs extends RedisNodeSettings {
   readonly directory: pulumi.Input<string>;
   /** The Redis CA, which signs the node's certificate. */
   readonly redisAuthority: CertificateAuthority;
+  /** What it trusts, of clients and of peers. */
   readonly bundle: TrustBundle;
   /** Text of `users.acl`. */
   readonly usersAcl: pulumi.Input<string>;
@@ -58,6 +60,7 @@ export const defaultRedisServer = "/usr/bin/redis-server";
 
 /** One redis-server with its files: certificate, bundle, users, configuration, data. It joins no cluster by itself. */
 export class RedisNode extends pulumi.ComponentResource {
+  /** IP address and TLS port. */
   readonly address: NodeAddress;
   /** The running redis-server, for what must start after it. */
   readonly process: HostProcess;

@@ -13,6 +13,7 @@ export interface TrustBundleArgs {
 
 /** What every Redis node trusts: `pem-bundle.cas`. The `db` CA is not in it, so that a stolen database certificate opens nothing. */
 export class TrustBundle extends pulumi.ComponentResource {
+  /** The text of `pem-bundle.cas`: the Redis CA, then the db_client CA; checked against their kinds. */
   readonly pem: pulumi.Output<string>;
 
   /** @throws {InvalidValueError} an authority of another kind */

@@ -94,11 +94,15 @@ export const caCertificate = authorities.proxy.certPem;
 export const redisCaCertificate = authorities.redis.certPem;
 /** What a database that this stack has not made must trust for clients, for the proxy to reach it. */
 export const dbClientCaCertificate = authorities.dbClient.certPem;
+/** Host, port and node id of each node, in the declared order. */
 export const nodes = cluster.nodes;
+/** Names of the declared Redis users. */
 export const users = cluster.users;
 /** Redis user -> password, for the declared users. */
 export const passwords = pulumi.secret(cluster.passwords.apply((all) => Object.fromEntries(cluster.users.map((name) => [name, all[name]!]))));
+/** Where the files of the first client are: known once all of them stand. */
 export const clientFiles = pulumi.all(placed.map((file) => file.urn)).apply(() => files);
+/** Commands for a shell that work when pasted, once the proxy is ready. */
 export const tryIt = pulumi.all([proxy.address, clientFiles]).apply(([address]) => clientCommands({ project, stack, address, files, user: cluster.users[0]! }));
 
 /** The stack's configuration in the project's namespace; other namespaces are those of providers. */

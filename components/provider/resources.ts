@@ -32,6 +32,7 @@ export interface DirectoryArgs {
 
 /** A directory that is made and removed with the stack, and belongs to it alone. It must be empty or absent at first, or left by this toolkit. */
 export class Directory extends pulumi.CustomResource {
+  /** Absolute path; known once it stands. */
   declare readonly path: pulumi.Output<string>;
 
   constructor(name: string, args: DirectoryArgs, opts?: pulumi.CustomResourceOptions) {
@@ -43,9 +44,11 @@ export class Directory extends pulumi.CustomResource {
 export interface FileArgs {
   /** Absolute path. */
   readonly path: pulumi.Input<string>;
+  /** Its whole text; secret where it holds a secret. */
   readonly content?: pulumi.Input<string>;
   /** Absolute path of a local file to copy: for what is too large for the state. Needs `sourceSha256`. */
   readonly source?: pulumi.Input<string>;
+  /** SHA-256 of `source` in hex: what is copied must be what was declared. */
   readonly sourceSha256?: pulumi.Input<string>;
   /** Four octal digits; default 0600. */
   readonly mode?: pulumi.Input<string>;
@@ -55,7 +58,9 @@ export interface FileArgs {
 
 /** A file whose content, mode and owner are held as declared. It is written atomically. */
 export class File extends pulumi.CustomResource {
+  /** Absolute path; known once it stands. */
   declare readonly path: pulumi.Output<string>;
+  /** SHA-256 of its content in hex. */
   declare readonly sha256: pulumi.Output<string>;
 
   constructor(name: string, args: FileArgs, opts?: pulumi.CustomResourceOptions) {
@@ -67,6 +72,7 @@ export class File extends pulumi.CustomResource {
 export interface ProcessArgs {
   /** Absolute path of the program. */
   readonly program: pulumi.Input<string>;
+  /** Arguments; every user of the machine can read them. Default: none. */
   readonly args?: pulumi.Input<pulumi.Input<string>[]>;
   /** Working directory. */
   readonly directory: pulumi.Input<string>;
@@ -100,6 +106,7 @@ export interface ProcessArgs {
 
 /** A program that runs until the stack says otherwise, whoever's shell started it. */
 export class Process extends pulumi.CustomResource {
+  /** Process id; 0 where it was found ended. */
   declare readonly pid: pulumi.Output<number>;
   /** `running`, or what else was found. */
   declare readonly state: pulumi.Output<string>;
@@ -137,6 +144,7 @@ export interface PasswordArgs {
 
 /** 32 random bytes in hex; a secret that exists in the stack's state only. */
 export class Password extends pulumi.CustomResource {
+  /** 64 hexadecimal digits. */
   declare readonly value: pulumi.Output<string>;
 
   constructor(name: string, args: PasswordArgs = {}, opts?: pulumi.CustomResourceOptions) {
@@ -146,15 +154,17 @@ export class Password extends pulumi.CustomResource {
 
 /** Inputs of {@link ClusterFormation}. */
 export interface ClusterFormationArgs extends NodeLogin {
+  /** All nodes, in the order in which redis-cli makes masters of the first. */
   readonly nodes: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
   /** Process ids of the nodes: whenever one has been started anew, the formation is looked at again. */
   readonly memberPids?: pulumi.Input<pulumi.Input<number>[]>;
+  /** Replicas of each master; default 1. */
   readonly replicasPerMaster?: pulumi.Input<number>;
   /** Absolute path; default /usr/bin/redis-cli. */
   readonly redisCli?: pulumi.Input<string>;
   /** Where a running redis-cli is recorded. */
   readonly recordFile: pulumi.Input<string>;
-  /** Limit for the whole formation; default 180. */
+  /** Limit for the whole formation, 10 to 3600; default 180. */
   readonly limitSeconds?: pulumi.Input<number>;
 }
 

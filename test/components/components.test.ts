@@ -189,6 +189,11 @@ test("a component that refuses its declaration has declared nothing but itself",
       { users: [] },
       { parameters: { port: 6379 } },
     ];
+    for (const validityHours of [0, -1, 1.5, 876_001, Number.NaN]) {
+      const message = `validityHours: is ${validityHours}; expected a whole number from 1 to 876000`;
+      assert.throws(() => new CertificateAuthority(`wrong-ca-${validityHours}`, { kind: "user", validityHours }), { message });
+      assert.throws(() => new LeafCertificate(`wrong-leaf-${validityHours}`, { authority: redisAuthority, commonName: "x", validityHours }), { message });
+    }
     for (const [index, change] of wrong.entries()) {
       const make = (): unknown => new RedisCluster(`wrong-${index}`, { host, directory: "/srv/x", redisAuthority, dbClientAuthority, ...change });
       assert.throws(make, InvalidValueError, JSON.stringify(Object.keys(change)));

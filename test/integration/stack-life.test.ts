@@ -79,6 +79,26 @@ describe("a stack", () => {
     }
   });
 
+  test("shows no secret in a preview of a change, in full or as JSON, in its outputs or its export", async () => {
+    const secrets = secretsOf(environment.directory);
+    // Changes every redis.conf, which holds the password of replication, and with it every node.
+    environment.configure({ nodeTimeoutMs: 2000 });
+    try {
+      const shown = {
+        diff: await environment.succeed("preview", "--diff", "--show-reads"),
+        json: await environment.succeed("preview", "--json"),
+        outputs: await environment.succeed("stack", "output"),
+        exported: await environment.succeed("stack", "export"),
+      };
+      assert.match(shown.diff, /~ 13 to update/);
+      for (const [where, text] of Object.entries(shown)) {
+        for (const secret of [...secrets, "PRIVATE KEY"]) assert.ok(!text.includes(secret), where);
+      }
+    } finally {
+      environment.configure();
+    }
+  });
+
   test("keeps its files from everyone else", () => {
     assert.equal(lstatSync(environment.directory).mode & 0o777, 0o700);
     for (const file of filesIn(environment.directory)) {
