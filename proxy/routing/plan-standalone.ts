@@ -44,6 +44,6 @@ export function planStandalone(request: Request, profile: Profile, own: boolean)
     return { kind: "answer", reply: notSubscribed(request, name), refused: false };
   }
   if (!own && (STATEFUL.has(name) || STATEFUL.has(sub))) return { kind: "own" };
-  if (!own && (WAITING.has(name) || WAITING.has(sub))) return { kind: "wait", slot: undefined };
+  if (WAITING.has(name) || WAITING.has(sub)) return { kind: "wait", slot: undefined };
   return { kind: "forward", slot: undefined, readonly: false };
 }

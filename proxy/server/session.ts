@@ -129,7 +129,7 @@ export class Session implements ReplyTarget {
   /** Ends the session as soon as nothing is owed to the client: at once, where it waits or has subscriptions. */
   drain(): void {
     this.#closing = true;
-    if (this.#subscription !== undefined || this.#queue.empty) this.#finish();
+    if (this.#waiting || this.#subscription !== undefined || this.#queue.empty) this.#finish();
   }
 
   /** Ends the session now. */
@@ -236,6 +236,7 @@ export class Session implements ReplyTarget {
           break;
         }
         if (accepting) this.#take();
+        else if (argumentSpells(this.#parser, 0, "quit")) this.#perform(this.#parser, this.#plan(this.#parser));
         else this.#answer(this.#parser, encodeError(`${this.#database.profile.errorPrefix}the audit cannot be written; commands are refused until it can`));
       }
       this.#run.send(this.#now);
@@ -314,7 +315,7 @@ export class Session implements ReplyTarget {
         return;
       case "wait":
         this.#drained(() => {
-          this.#deliverAlone(request, { slot: plan.slot ?? this.#homeSlot, readonly: false, exclusive: true });
+          this.#wait(request, plan.slot ?? this.#homeSlot);
         });
         return;
       case "everyMaster":
@@ -470,8 +471,24 @@ export class Session implements ReplyTarget {
   /** Sends one request by a delivery, and takes no other until it is answered. */
   #deliverAlone(request: Request, how: { slot: number; readonly: boolean; exclusive: boolean }): void {
     const place = this.#place(request);
-    this.#waiting = how.exclusive;
     this.#deliveries.alone(place, { ...how, request: request.frame.subarray(request.start, request.end) }, () => {
+      this.#waiting = false;
+    });
+  }
+
+  /** Has a command wait in Redis for as long as the client does: nothing may be taken from Redis for one who has gone. */
+  #wait(request: Request, slot: number): void {
+    if (this.#closing || this.#inputEnded) {
+      this.#finish();
+      return;
+    }
+    this.#waiting = true;
+    if (this.#own === undefined) {
+      this.#deliverAlone(request, { slot, readonly: false, exclusive: true });
+      return;
+    }
+    this.#run.add(this.#own, request, this.#now);
+    this.#drained(() => {
       this.#waiting = false;
     });
   }
@@ -604,6 +621,10 @@ export class Session implements ReplyTarget {
   #finish(): void {
     if (this.#finished) return;
     this.#finished = this.#closing = true;
+    if (this.#waiting) {
+      this.#deliveries.cancel();
+      this.#own?.close("its client has gone");
+    }
     this.#outbox.flush();
     closeGently(this.#socket, this.#options.limits.clientStallMs);
   }

@@ -7,7 +7,7 @@ import { slotOf, SLOTS } from "../../proxy/routing/slot.ts";
 import { createLogger } from "../../proxy/server/log.ts";
 import { Session } from "../../proxy/server/session.ts";
 import { sessionObserver } from "../../proxy/server/session-audit.ts";
-import type { SessionLimits, SessionPolicy } from "../../proxy/server/session-options.ts";
+import type { SessionLimits, SessionObserver, SessionPolicy } from "../../proxy/server/session-options.ts";
 import { dialPlain } from "../../proxy/server/upstream-tls.ts";
 import { RawConnection } from "./raw-connection.ts";
 import { MockNode } from "./mock-node.ts";
@@ -22,7 +22,7 @@ const commands: readonly (readonly [string, number, string, number, number])[] =
   ["append", 3, "write", 1, 1],
   ["del", -2, "write", 1, -1],
   ["mget", -2, "readonly", 1, -1],
-  ["blpop", -3, "write", 1, -2],
+  ["blpop", -3, "write blocking", 1, -2],
   ["lpush", -3, "write", 1, 1],
   ["dbsize", 1, "readonly", 0, 0],
   ["keys", 2, "readonly", 0, 0],
@@ -48,6 +48,7 @@ const limits: SessionLimits = {
 export interface SessionSettings {
   readonly limits?: Partial<SessionLimits>;
   readonly policy?: Partial<SessionPolicy>;
+  readonly observer?: Partial<SessionObserver>;
 }
 
 /** A client of a session, and the session. */
@@ -136,7 +137,7 @@ export class MockCluster {
           database,
           policy: { databaseUser: undefined, mayBeUser: () => true, ...settings.policy },
           limits: { ...limits, ...settings.limits },
-          observer,
+          observer: { ...observer, ...settings.observer },
           onEnd: () => undefined,
         }),
       );
@@ -167,7 +168,7 @@ export class MockCluster {
     const [name = "", first = ""] = command;
     switch (name.toUpperCase()) {
       case "COMMAND":
-        return first === "" ? resp(commands.map(([word, arity, flag, from, to]) => [word, arity, [flag], from, to, from > 0 ? 1 : 0])) : "*1\r\n*-1\r\n";
+        return first === "" ? resp(commands.map(([word, arity, flags, from, to]) => [word, arity, flags.split(" "), from, to, from > 0 ? 1 : 0])) : "*1\r\n*-1\r\n";
       case "CLUSTER":
         return resp(this.#clusterNodes());
       case "PING":
