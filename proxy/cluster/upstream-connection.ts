@@ -112,6 +112,16 @@ export class UpstreamConnection {
     if (this.#state !== "closed") this.#outbox.append(bytes, start, end);
   }
 
+  /** Takes nothing from the node for a while: for a connection whose only user does not read. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  /** Goes on after `pause`. */
+  resume(): void {
+    this.#socket.resume();
+  }
+
   /** Ends the connection now; requests without a reply are lost. */
   close(why = "the proxy closed the connection"): void {
     this.#end(this.#error("UPSTREAM_CLOSED", why));

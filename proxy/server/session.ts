@@ -108,9 +108,14 @@ export class Session implements ReplyTarget {
     });
     this.#stall = new StallGuard(options.socket, options.limits, {
       onStall: () => {
+        // What comes on a connection of the session's own is nobody else's, and need not be taken before it can be passed on.
+        this.#subscription?.pause();
+        this.#own?.pause();
         this.#hold();
       },
       onRelief: () => {
+        this.#subscription?.resume();
+        this.#own?.resume();
         this.#release();
       },
       onGivenUp: () => {

@@ -74,6 +74,16 @@ export class Subscription implements ReplyTarget {
     this.#writeAnswers();
   }
 
+  /** Leaves messages at the node while the client does not read them: Redis has a bound of its own for those that are slow for long. */
+  pause(): void {
+    this.#connection.pause();
+  }
+
+  /** Goes on after `pause`. */
+  resume(): void {
+    this.#connection.resume();
+  }
+
   /** Ends it; nothing is written any more. */
   close(): void {
     if (this.#over) return;

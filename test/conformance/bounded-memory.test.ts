@@ -1,33 +1,13 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { clusterBehindProxy, threeMasters } from "../support/cluster-behind-proxy.ts";
+import { growthDuring } from "../support/process-memory.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const mebibyte = 1_048_576;
 const fixtures = clusterBehindProxy(threeMasters, { limits: { max_client_output_bytes: mebibyte, client_stall_ms: 1_500 } });
 const open = (): Promise<RawConnection> => RawConnection.open(fixtures.proxy);
-
-/** Mebibytes of memory that the proxy's process holds. */
-function proxyMemory(): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${fixtures.proxy.child.pid}/status`, "utf8"))![1]) / 1024;
-}
-
-/** The most that the proxy's memory grew by while `action` ran, in mebibytes. */
-async function growthDuring(action: () => Promise<void>): Promise<number> {
-  const before = proxyMemory();
-  let most = before;
-  const timer = setInterval(() => {
-    most = Math.max(most, proxyMemory());
-  }, 20);
-  try {
-    await action();
-  } finally {
-    clearInterval(timer);
-  }
-  return Math.max(most, proxyMemory()) - before;
-}
 
 /** Sends and reads until every buffer on the way has been used once, so that what is measured later is what a case adds. */
 async function warmUp(client: RawConnection): Promise<void> {
@@ -41,7 +21,7 @@ test("the header of a bulk of 512 MB takes no memory before its bytes come, nor 
   const clients = await Promise.all(Array.from({ length: 20 }, open));
   try {
     await warmUp(other);
-    const growth = await growthDuring(async () => {
+    const growth = await growthDuring(fixtures.proxy.child, async () => {
       for (const [i, client] of clients.entries()) client.write(i % 2 === 0 ? "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\nsome bytes" : "*1048576\r\n$3\r\nDEL\r\n$1\r\nk\r\n");
       for (let i = 0; i < 200; i++) assert.equal(await other.ask("PING"), "+PONG\r\n");
     });
@@ -61,7 +41,7 @@ test("clients that do not read are held back, then dropped; others go on, and me
     const ends = (): unknown[] => fixtures.proxy.audit().filter(({ event, remote }) => event === "session_end" && remotes.includes(String(remote)));
     let served = 0;
     // Without bounds this would be 5 x 2,000 x 100 kB: a thousand mebibytes.
-    const growth = await growthDuring(async () => {
+    const growth = await growthDuring(fixtures.proxy.child, async () => {
       for (const client of clients) {
         client.socket.pause();
         for (let i = 0; i < 2_000; i++) client.send("GET", "value");
@@ -89,7 +69,7 @@ test("a client that reads slowly is held back, and gets everything", async () =>
       client.socket.pause();
       setTimeout(() => client.socket.resume(), 5);
     }, 10);
-    const growth = await growthDuring(async () => {
+    const growth = await growthDuring(fixtures.proxy.child, async () => {
       for (let i = 0; i < 1_000; i++) client.send("GET", "value");
       for (let i = 0; i < 1_000; i++) assert.equal((await client.replyBytes()).length, 100_011);
     });
