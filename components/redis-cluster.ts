@@ -5,7 +5,7 @@ import { clientUri } from "./client-uri.ts";
 import { checkClusterDeclaration, checkPortsDiffer, defaultNodes } from "./cluster-plan.ts";
 import type { NodeAddress } from "./cluster-plan.ts";
 import type { Host } from "./host.ts";
-import { ClusterFormation, Password } from "./provider/resources.ts";
+import { ClusterDeclaration, ClusterFormation, Password } from "./provider/resources.ts";
 import { checkRedisParameters } from "./redis-conf.ts";
 import { defaultRedisServer, isPlain, RedisNode } from "./redis-node.ts";
 import type { RedisNodeArgs, RedisNodeSettings } from "./redis-node.ts";
@@ -71,9 +71,10 @@ export class RedisCluster extends pulumi.ComponentResource {
     this.passwords = this.#makePasswords(name);
     const usersAcl = this.#renderUsers(users, examineRedisServer(args.redisServer ?? defaultRedisServer, args.parameters, { parent: this }));
     const bundle = new TrustBundle(`${name}-bundle`, args, { parent: this });
-    const parentDirectory = args.host.directory(`${name}-directory`, { path: args.directory }, { parent: this });
+    const declaration = new ClusterDeclaration(`${name}-declaration`, { nodes: [...nodes], replicasPerMaster, directory: args.directory }, { parent: this });
+    const parentDirectory = args.host.directory(`${name}-directory`, { path: args.directory }, { parent: this, dependsOn: declaration });
     const members: RedisNode[] = [];
-    for (const address of nodes) members.push(this.#makeNode(name, args, { address, bundle, usersAcl, parentDirectory }, members.at(-1)));
+    for (const address of nodes) members.push(this.#makeNode(name, args, { address, bundle, usersAcl, parentDirectory }, declaration, members.at(-1)));
     const first = members[0]!;
     const formation = new ClusterFormation(
       `${name}-formation`,
@@ -101,7 +102,7 @@ export class RedisCluster extends pulumi.ComponentResource {
     return pulumi.unsecret(text);
   }
 
-  #makeNode(name: string, args: RedisClusterArgs, own: OwnNodeArgs, previous: RedisNode | undefined): RedisNode {
+  #makeNode(name: string, args: RedisClusterArgs, own: OwnNodeArgs, declaration: pulumi.Resource, previous: RedisNode | undefined): RedisNode {
     const { host, directory, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, keepData } = args;
     const passwordOf = (user: SystemUserName): pulumi.Output<string> => this.passwords.apply((passwords) => passwords[user]!);
     const { address } = own;
@@ -117,7 +118,7 @@ export class RedisCluster extends pulumi.ComponentResource {
         peers: (args.nodes ?? defaultNodes).filter((peer) => peer !== address),
         startAfter: previous === undefined ? [] : [previous.process],
       },
-      { parent: this },
+      { parent: this, dependsOn: declaration },
     );
   }
 }

@@ -1,6 +1,5 @@
 import { access } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { isDeepStrictEqual } from "node:util";
 import type { ClusterDeclaration, NodeAddress } from "../cluster-plan.ts";
 import { checkClusterDeclaration, nodeName } from "../cluster-plan.ts";
 import type { Finding } from "../drift.ts";
@@ -99,26 +98,24 @@ async function look(inputs: Inputs, layout: readonly string[] | undefined): Prom
   return seen;
 }
 
-async function preflight({ known }: KnownInputs<typeof fields>, old: Inputs | undefined): Promise<readonly CheckFailure[]> {
+async function preflight({ known }: KnownInputs<typeof fields>): Promise<readonly CheckFailure[]> {
   const { nodes, replicasPerMaster, redisCli } = known;
   if (nodes !== undefined && replicasPerMaster !== undefined) {
-    const problem = describeDeclaration({ nodes, replicasPerMaster }, old);
+    const problem = describeDeclaration({ nodes, replicasPerMaster });
     if (problem !== undefined) return [{ property: "nodes", reason: problem }];
   }
   const missing = redisCli !== undefined && (await access(redisCli).then(() => false, () => true));
   return missing ? [{ property: "redisCli", reason: `${redisCli} is not there; install the package redis-tools` }] : [];
 }
 
-function describeDeclaration(declared: ClusterDeclaration, old: Inputs | undefined): string | undefined {
+function describeDeclaration(declared: ClusterDeclaration): string | undefined {
   try {
     checkClusterDeclaration(declared);
+    return undefined;
   } catch (error) {
     if (!(error instanceof InvalidValueError)) throw error;
     return error.message;
   }
-  if (old === undefined || isDeepStrictEqual([old.nodes, old.replicasPerMaster], [declared.nodes, declared.replicasPerMaster])) return undefined;
-  const was = `${old.nodes.map(nodeName).join(", ")} with ${old.replicasPerMaster} replica(s) per master`;
-  return `the cluster is already formed of ${was}; its nodes cannot be changed in place. Restore them, or destroy the stack first`;
 }
 
 async function form(inputs: Inputs, formed: TopologyDeclaration | undefined): Promise<Record<string, unknown>> {

@@ -1,3 +1,4 @@
+import { clusterDeclarationResource } from "./cluster-declaration-resource.ts";
 import { directoryResource } from "./directory-resource.ts";
 import { onWire } from "./dispatcher.ts";
 import { fileResource } from "./file-resource.ts";
@@ -10,6 +11,7 @@ import { serveProvider } from "./server.ts";
 serveProvider({
   version: "0.1.0",
   resources: {
+    "redisaccess:index:ClusterDeclaration": onWire(clusterDeclarationResource),
     "redisaccess:index:ClusterFormation": onWire(formationResource),
     "redisaccess:index:Directory": onWire(directoryResource),
     "redisaccess:index:File": onWire(fileResource),

@@ -152,6 +152,23 @@ export class Password extends pulumi.CustomResource {
   }
 }
 
+/** Inputs of {@link ClusterDeclaration}. */
+export interface ClusterDeclarationArgs {
+  /** All nodes, masters and replicas together. */
+  readonly nodes: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
+  /** Replicas of each master. */
+  readonly replicasPerMaster: pulumi.Input<number>;
+  /** Absolute path; holds a directory for each node, named by its port. */
+  readonly directory: pulumi.Input<string>;
+}
+
+/** What a cluster is declared to be: once it is formed, another declaration is refused before any node that depends on this is touched. */
+export class ClusterDeclaration extends pulumi.CustomResource {
+  constructor(name: string, args: ClusterDeclarationArgs, opts?: pulumi.CustomResourceOptions) {
+    super("redisaccess:index:ClusterDeclaration", name, { ...args }, opts);
+  }
+}
+
 /** Inputs of {@link ClusterFormation}. */
 export interface ClusterFormationArgs extends NodeLogin {
   /** All nodes, in the order in which redis-cli makes masters of the first. */

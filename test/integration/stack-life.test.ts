@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 
 import { nodeName } from "../../components/cluster-plan.ts";
 import { Environment } from "../support/environment.ts";
+import { findFreePorts } from "../support/free-ports.ts";
 import type { RunResult } from "../support/environment.ts";
 
 describe("a stack", () => {
@@ -94,6 +95,25 @@ describe("a stack", () => {
       for (const [where, text] of Object.entries(shown)) {
         for (const secret of [...secrets, "PRIVATE KEY"]) assert.ok(!text.includes(secret), where);
       }
+    } finally {
+      environment.configure();
+    }
+  });
+
+  test("is not changed at all where other nodes are declared than its cluster was formed of", async () => {
+    const before = environment.processes();
+    const { nodePorts, proxyPort } = environment;
+    // The last node elsewhere: its port is free while nothing has been made for it.
+    const [elsewhere] = await findFreePorts(1, 10_000);
+    const declared = (port: number): string => `127.0.0.1:${port}`;
+    environment.configure({ nodes: [...nodePorts.slice(0, 5), elsewhere!].map(declared) });
+    try {
+      const { status, stdout, stderr } = await environment.command("start");
+      assert.equal(status, 1, stdout + stderr);
+      assert.ok((stdout + stderr).includes(`nodes: the cluster is already formed of ${nodePorts.map(declared).join(", ")} with 1 replica(s) per master; its nodes cannot be changed in place. Restore them, or destroy the stack first`), stdout + stderr);
+      assert.deepEqual(environment.processes(), before);
+      assert.ok(!existsSync(path.join(environment.directory, "nodes", String(elsewhere))));
+      assert.match(readFileSync(path.join(environment.directory, "proxy/proxy.yaml"), "utf8"), new RegExp(`listen: 127\\.0\\.0\\.1:${proxyPort}\n`));
     } finally {
       environment.configure();
     }
