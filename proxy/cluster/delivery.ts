@@ -25,7 +25,7 @@ export interface DeliveryContext {
   readonly knows: (address: Address) => boolean;
   /** One server answers everything: what looks like a redirection is its own answer. */
   readonly standalone: boolean;
-  /** A redirection of any kind was seen: slots may be on the move. */
+  /** A redirection showed that slots may be on the move. */
   readonly unsettled: () => void;
   /** A MOVED redirection was seen. */
   readonly moved: (slot: number, owner: Address) => void;
@@ -151,10 +151,16 @@ export class Delivery implements ReplyTarget {
 
   #redirect(redirection: Redirection, error: Buffer): void {
     this.#lastError = error;
-    this.#context.unsettled();
+    if (this.#showsMovingSlots(redirection)) this.#context.unsettled();
     this.#inTurn(() => {
       this.#follow(redirection, error);
     });
+  }
+
+  /** A script can return any error; one that only looks like a redirection must not slow others down. */
+  #showsMovingSlots(redirection: Redirection): boolean {
+    if (redirection.kind === "later") return redirection.word === "TRYAGAIN";
+    return redirection.slot === this.#parcel.slot && this.#context.knows(redirection);
   }
 
   #follow(redirection: Redirection, error: Buffer): void {

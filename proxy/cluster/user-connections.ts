@@ -88,8 +88,10 @@ export class UserConnections {
   lend(address: Address): UpstreamConnection | undefined {
     const idle = this.#idle.get(addressKey(address)) ?? [];
     let connection = idle.pop();
-    while (connection?.closed === true) connection = idle.pop();
-    connection ??= this.#open(address, (ended) => this.#lent.delete(ended));
+    connection ??= this.#open(address, (ended) => {
+      this.#lent.delete(ended);
+      this.#dropIdle(ended);
+    });
     if (connection !== undefined) this.#lent.add(connection);
     return connection;
   }
@@ -110,10 +112,16 @@ export class UserConnections {
     this.#lent.delete(connection);
     if (connection.closed) return;
     const key = addressKey(connection.address);
-    const idle = (this.#idle.get(key) ?? []).filter((other) => !other.closed);
+    const idle = this.#idle.get(key) ?? [];
     if (!connection.idle || idle.length >= KEPT_IDLE) connection.close();
     else idle.push(connection);
     this.#idle.set(key, idle);
+  }
+
+  #dropIdle(ended: UpstreamConnection): void {
+    const idle = this.#idle.get(addressKey(ended.address));
+    const index = idle?.indexOf(ended) ?? -1;
+    if (index >= 0) idle!.splice(index, 1);
   }
 
   /** The shared connections, for the watch over those that make no progress. */

@@ -8,13 +8,21 @@ export type Redirection =
   | { readonly kind: "later"; readonly word: string };
 
 /**
- * First words of errors that mean "not executed, not now": TRYAGAIN (keys split by a migration), CLUSTERDOWN, LOADING (data set
- * being read), MASTERDOWN (a replica without its master), READONLY (a write met a replica), UNBLOCKED (a blocked client of a
- * demoted master).
+ * Errors that mean "not executed, not now", by their first words; a script's own error may begin with the first of them, and
+ * would be run again. TRYAGAIN: keys split by a migration. CLUSTERDOWN, LOADING: the data set is being read. MASTERDOWN: a
+ * replica without its master. READONLY: a write met a replica. UNBLOCKED: a blocked client of a demoted master. (redis 6.0 to
+ * 8.0, `cluster.c`, `server.c` and `blocked.c`; Valkey has its own name in LOADING.)
  */
-const LATER = new Set(["TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "UNBLOCKED"]);
+const LATER: ReadonlyMap<string, RegExp> = new Map([
+  ["TRYAGAIN", /^TRYAGAIN Multiple keys request during rehashing/],
+  ["CLUSTERDOWN", /^CLUSTERDOWN (The cluster is down|Hash slot not served)/],
+  ["LOADING", /^LOADING \w+ is loading the dataset/],
+  ["MASTERDOWN", /^MASTERDOWN Link with MASTER is down/],
+  ["READONLY", /^READONLY You can't write against a read only/],
+  ["UNBLOCKED", /^UNBLOCKED force unblock/],
+]);
 const INITIALS = new Uint8Array(256);
-for (const word of [...LATER, "MOVED", "ASK"]) INITIALS[word.charCodeAt(0)] = 1;
+for (const word of [...LATER.keys(), "MOVED", "ASK"]) INITIALS[word.charCodeAt(0)] = 1;
 
 /** Whether an error line whose second byte (the one behind `-`) is `initial` could be a redirection at all. */
 export function mayRedirect(initial: number): boolean {
@@ -30,7 +38,7 @@ export function mayRedirect(initial: number): boolean {
 export function parseRedirection(line: string, from: string): Redirection | undefined {
   const [word, slotText, address] = line.slice(1).trimEnd().split(" ");
   if (word === undefined) return undefined;
-  if (LATER.has(word)) return { kind: "later", word };
+  if (LATER.get(word)?.test(line.slice(1)) === true) return { kind: "later", word };
   if (word !== "MOVED" && word !== "ASK") return undefined;
   const slot = Number(slotText);
   const colon = address?.lastIndexOf(":") ?? -1;

@@ -130,3 +130,25 @@ test("half a reply that is not at the client yet is dropped, and the command ask
   assert.match(replies[1]!, /^\$\d+\r\nvalue of whole/);
   assert.equal(replies[2], `$${9 + torn.length}\r\nvalue of ${torn}\r\n`);
 });
+
+test("a connection that was lent for a waiting command and lies idle counts as long as it is open", async () => {
+  const database = cluster.database();
+  const { client } = await cluster.open(database);
+  let lent: { destroy(): void } | undefined;
+  cluster.on(0, ([name], connection) => {
+    if (name !== "BLPOP") return null;
+    lent = connection;
+    return "*-1\r\n";
+  });
+  // Every other connection that there will be: the user's own to both nodes, and those of a survey, as a lost one calls for.
+  await client.ask("GET", cluster.key(0));
+  await client.ask("GET", cluster.key(1));
+  database.refresh();
+  await waitFor("both nodes were asked for the topology", 2_000, () => cluster.nodes.every((node) => node.got("CLUSTER").length > 0));
+  const before = database.connectionCount;
+  assert.equal(await client.ask("BLPOP", cluster.key(0), "1"), "*-1\r\n");
+  assert.equal(database.connectionCount, before + 1);
+  lent!.destroy();
+  await waitFor("it is not counted any more", 2_000, () => database.connectionCount === before);
+  assert.equal(await client.ask("BLPOP", cluster.key(0), "1"), "*-1\r\n");
+});

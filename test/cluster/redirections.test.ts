@@ -114,3 +114,24 @@ test("an error that is long, or comes in pieces, reaches the client as it is", a
   assert.equal(await client.ask("GET", cluster.key(0)), error);
   assert.equal(await client.ask("PING"), "+PONG\r\n");
 });
+
+test("a script's own error that begins like one of Redis's is its answer: it is run once, and slows nobody down", async () => {
+  const database = cluster.database();
+  const { client } = await cluster.open(database);
+  const key = cluster.key(0);
+  for (const error of ["TRYAGAIN the order is locked", "READONLY account", "LOADING", "MOVED to another shop"]) {
+    cluster.on(0, ([name]) => (name === "SET" ? `-${error}\r\n` : null));
+    const before = cluster.nodes[0]!.got("SET").length;
+    assert.equal(await client.ask("SET", key, "v"), `-${error}\r\n`);
+    assert.equal(cluster.nodes[0]!.got("SET").length, before + 1);
+  }
+  assert.equal(database.unsettledUntil, 0);
+});
+
+test("MOVED for a slot that the request does not have tells nothing of slots on the move", async () => {
+  const database = cluster.database({ retryBudgetMs: 100 });
+  const { client } = await cluster.open(database);
+  cluster.on(0, ([name]) => (name === "SET" ? cluster.redirection("MOVED", cluster.key(1), 1) : null));
+  await client.ask("SET", cluster.key(0), "v");
+  assert.equal(database.unsettledUntil, 0);
+});
