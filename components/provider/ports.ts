@@ -60,17 +60,32 @@ function tryListening(host: string, port: number): Promise<string | undefined> {
 
 /** The process that listens on a TCP port, as far as this user may see (proc(5): /proc/net/tcp, /proc/<pid>/fd). */
 async function findListener(port: number): Promise<Holder | undefined> {
-  const inodes = new Set((await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map((file) => listeningInodes(file, port)))).flat());
-  if (inodes.size === 0) return undefined;
+  const inodes = (await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map((file) => listeningInodes(file, port)))).flat();
+  if (inodes.length === 0) return undefined;
+  const holders = await socketHolders();
+  const pid = inodes.map((inode) => holders.get(inode)).find((holder) => holder !== undefined);
+  return pid === undefined ? undefined : { pid, name: await programName(pid) };
+}
+
+let looking: Promise<ReadonlyMap<string, number>> | undefined;
+
+/**
+ * Which process holds which socket. Whoever asks while a look at all processes is going on shares it: an environment asks
+ * for a dozen ports at once. A holder that such a look has missed is found by the next one.
+ */
+function socketHolders(): Promise<ReadonlyMap<string, number>> {
+  looking ??= lookForSockets().finally(() => (looking = undefined));
+  return looking;
+}
+
+async function lookForSockets(): Promise<ReadonlyMap<string, number>> {
+  const holders = new Map<string, number>();
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
-    for (const descriptor of descriptors) {
-      const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "");
-      if (!inodes.has(target)) continue;
-      return { pid: Number(pid), name: await programName(Number(pid)) };
-    }
+    const targets = await Promise.all(descriptors.map((descriptor) => readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "")));
+    for (const target of targets.filter((name) => name.startsWith("socket:"))) holders.set(target, holders.get(target) ?? Number(pid));
   }
-  return undefined;
+  return holders;
 }
 
 /** By the program's file: the name that the kernel keeps is that of a thread, such as Node's `MainThread`. */
