@@ -1,4 +1,4 @@
-import type { Writable } from "node:stream";
+import type { WriteTarget } from "./sliced-writes.ts";
 
 let waiting: Outbox[] = [];
 let late: Outbox[] = [];
@@ -36,7 +36,7 @@ export class Outbox {
   /** Bytes collected since the last flush. */
   length = 0;
 
-  readonly #socket: Writable;
+  readonly #socket: WriteTarget;
   readonly #onFlush: () => void;
   readonly #moreToCome: () => boolean;
   #pieces: Buffer[] = [];
@@ -50,7 +50,7 @@ export class Outbox {
    * @param moreToCome asked at the end of a turn: whether the bytes had better wait, for a millisecond at most, for those that
    * are on their way, as a write costs much more than the bytes in it
    */
-  constructor(socket: Writable, onFlush: () => void, moreToCome = NEVER) {
+  constructor(socket: WriteTarget, onFlush: () => void, moreToCome = NEVER) {
     this.#socket = socket;
     this.#onFlush = onFlush;
     this.#moreToCome = moreToCome;
@@ -116,7 +116,7 @@ export class Outbox {
   }
 }
 
-function writePieces(socket: Writable, pieces: Buffer[], ranges: number[], length: number): void {
+function writePieces(socket: WriteTarget, pieces: Buffer[], ranges: number[], length: number): void {
   if (pieces.length === 1) {
     socket.write(pieces[0]!.subarray(ranges[0], ranges[1]));
     return;

@@ -10,6 +10,7 @@ import { addressKey } from "../routing/topology.ts";
 import type { Exchange } from "./exchange.ts";
 import { loginVerdict } from "./login-reply.ts";
 import { Outbox } from "./outbox.ts";
+import { SlicedWrites } from "./sliced-writes.ts";
 import { UpstreamError } from "./upstream-error.ts";
 
 /** An error line is held until it is whole as long as it may be a redirection; those, and replies to AUTH, are shorter. */
@@ -56,7 +57,7 @@ export class UpstreamConnection {
     this.address = options.address;
     const socket = options.dial(options.address);
     this.#socket = socket;
-    this.#outbox = new Outbox(socket, () => {
+    this.#outbox = new Outbox(new SlicedWrites(socket), () => {
       this.#firstUnsent = undefined;
     });
     this.#outbox.held = true;

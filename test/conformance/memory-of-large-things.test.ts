@@ -1,16 +1,20 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { after, before, test } from "node:test";
 import type { TestContext } from "node:test";
+import { ReplyScanner } from "../../proxy/resp/reply-scanner.ts";
 import { TestProxy } from "../support/access-proxy.ts";
 import { growthDuring } from "../support/process-memory.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { TestCluster } from "../support/redis-cluster.ts";
 import { sized } from "../support/soak.ts";
+import { within } from "../support/wait-for.ts";
 
 // A proxy of its own for each case: memory that a process has had once, it seldom gives back, and the next case would not show.
 // The bounds are in mebibytes over what the proxy held before; the numbers seen are printed.
 
 const mebibyte = 1_048_576;
+const limitMs = 120_000;
 let cluster: TestCluster;
 before(async () => {
   // Nodes that are busy with large values must not be taken for dead.
@@ -34,6 +38,125 @@ async function grows(context: TestContext, most: number, action: (proxy: TestPro
     await proxy.stop();
   }
 }
+
+/** Reads so many replies and keeps none; their bytes. */
+async function skip(client: RawConnection, replies: number): Promise<number> {
+  const scanner = new ReplyScanner();
+  let left = replies;
+  let bytes = 0;
+  client.socket.removeAllListeners("data");
+  const read = new Promise<void>((resolve) => {
+    client.socket.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      for (let pos = 0; pos >= 0 && pos < chunk.length; ) {
+        pos = scanner.scan(chunk, pos, chunk.length);
+        if (pos >= 0 && --left === 0) resolve();
+      }
+    });
+  });
+  await within(`${replies} replies`, limitMs, read);
+  return bytes;
+}
+
+/** Sends a SET of so many mebibytes, as fast as it is taken. */
+async function setLarge(client: RawConnection, key: string, mebibytes: number): Promise<void> {
+  const piece = Buffer.alloc(mebibyte, "x");
+  client.write(`*3\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n$${mebibytes * mebibyte}\r\n`);
+  for (let i = 0; i < mebibytes; i++) if (!client.socket.write(piece)) await once(client.socket, "drain");
+  client.write("\r\n");
+  assert.equal(await client.reply(limitMs), "+OK\r\n");
+}
+
+/** Sends so many requests of one kind without waiting, and reads the replies. */
+async function deepPipeline(proxy: TestProxy, request: string, count: number): Promise<void> {
+  const client = await RawConnection.open(proxy);
+  const replies = skip(client, count);
+  client.write(request.repeat(count));
+  await replies;
+  client.close();
+}
+
+/** Keys with long names on every master; KEYS is to answer with so many mebibytes. */
+async function fillKeys(mebibytes: number): Promise<void> {
+  const client = cluster.clusterClient();
+  const script = "for i = 1, 1000 do redis.call('SET', KEYS[1] .. i .. string.rep('k', 1024), '') end";
+  for (let i = 0; i < mebibytes; i++) await client.eval(script, 1, `{${i}}`);
+  client.disconnect();
+}
+
+/** In one pipeline. What the proxy holds does not grow with it. */
+const requests = sized(100_000, 1_000_000);
+const valueMebibytes = sized(128, 512);
+
+test(`a value of ${valueMebibytes} MiB is held once while it comes in, and what is sent on of it is not held again`, async (context) => {
+  // The buffer it comes in is made larger in steps, of which the last lies there for a while.
+  await grows(context, 2 * valueMebibytes, async (proxy) => {
+    const client = await RawConnection.open(proxy);
+    await setLarge(client, "large", valueMebibytes);
+    client.close();
+  });
+});
+
+test(`a value of ${valueMebibytes} MiB passes to a client that reads without being held`, async (context) => {
+  await grows(context, valueMebibytes / 2, async (proxy) => {
+    const client = await RawConnection.open(proxy);
+    client.send("GET", "large");
+    assert.equal(await skip(client, 1), valueMebibytes * mebibyte + `$${valueMebibytes * mebibyte}\r\n\r\n`.length);
+    client.close();
+  });
+});
+
+test("an error of 64 MiB passes as it comes", async (context) => {
+  await grows(context, 60, async (proxy) => {
+    const client = await RawConnection.open(proxy);
+    client.send("EVAL", "return redis.error_reply(string.rep('x', 64 * 1024 * 1024))", "0");
+    assert.ok((await skip(client, 1)) > 64 * mebibyte);
+    client.close();
+  });
+});
+
+test(`pipelines of ${requests} requests are taken in as they are answered`, async (context) => {
+  await grows(context, 250, async (proxy) => {
+    const get = "*2\r\n$3\r\nGET\r\n$5\r\nsmall\r\n";
+    await Promise.all([get, get, get, "MGET a b c\r\n", "PING\r\n"].map((request) => deepPipeline(proxy, request, requests)));
+  });
+});
+
+test("KEYS is collected from all masters: a reply of 100 MiB takes a few times that, and no more", async (context) => {
+  await fillKeys(100);
+  await grows(context, 400, async (proxy) => {
+    const client = await RawConnection.open(proxy);
+    client.send("KEYS", "*");
+    assert.ok((await skip(client, 1)) > 98 * mebibyte);
+    client.close();
+  });
+});
+
+test("slow readers, a large value each way, deep pipelines, KEYS and a subscriber that does not read, all at once", async (context) => {
+  const limits = { max_client_output_bytes: 4 * mebibyte, client_stall_ms: 60_000 };
+  // Of 5 x 1,000 replies of 1 MiB, most are never asked for.
+  await grows(context, 900, async (proxy) => {
+    const slow = await Promise.all(Array.from({ length: 5 }, () => RawConnection.open(proxy)));
+    await slow[0]!.ask("SET", "mebibyte", Buffer.alloc(mebibyte, "m"));
+    for (const client of slow) {
+      client.socket.pause();
+      for (let i = 0; i < 1_000; i++) client.send("GET", "mebibyte");
+    }
+    const subscriber = await RawConnection.open(proxy);
+    await subscriber.ask("SUBSCRIBE", "channel");
+    subscriber.socket.pause();
+    const publisher = await RawConnection.open(proxy);
+    const [writer, reader, lister] = [await RawConnection.open(proxy), await RawConnection.open(proxy), await RawConnection.open(proxy)];
+    for (let i = 0; i < 50; i++) publisher.send("PUBLISH", "channel", Buffer.alloc(mebibyte, "m"));
+    reader.send("GET", "large");
+    lister.send("KEYS", "*");
+    await Promise.all([
+      ...[skip(publisher, 50), skip(reader, 1), skip(lister, 1), setLarge(writer, "other", 64)],
+      ...Array.from({ length: 3 }, () => deepPipeline(proxy, "*2\r\n$3\r\nGET\r\n$5\r\nsmall\r\n", 100_000)),
+    ]);
+    for (const client of [...slow, subscriber, publisher, writer, reader, lister]) client.close();
+  }, limits);
+});
 
 test("a subscriber that does not read is held back at its node", async (context) => {
   const limits = { max_client_output_bytes: mebibyte, client_stall_ms: 60_000 };
