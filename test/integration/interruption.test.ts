@@ -65,17 +65,19 @@ describe("a first update that is killed", () => {
   });
 });
 
-test("a first update that is killed and not completed but destroyed leaves nothing, not even a node that the state does not know", async () => {
-  const environment = await Environment.prepare();
-  try {
-    const moment = momentsOfUp[2]!;
-    await environment.interrupt(moment.name, () => moment.isNow(environment), "all", "up", "--yes", "--skip-preview");
-    await goOnByHand(environment, "destroy", "--yes", "--skip-preview");
-    assertNothingLeft(environment);
-  } finally {
-    await environment.stop();
-  }
-});
+for (const command of ["pulumi destroy", "npm run down"] as const) {
+  test(`a first update that is killed, and not completed but ended by \`${command}\`, leaves nothing, not even a node that the state does not know`, async () => {
+    const environment = await Environment.prepare();
+    try {
+      const moment = momentsOfUp[2]!;
+      await environment.interrupt(moment.name, () => moment.isNow(environment), "all", "up", "--yes", "--skip-preview");
+      await (command === "npm run down" ? goOn(environment, "down") : goOnByHand(environment, "destroy", "--yes", "--skip-preview"));
+      assertNothingLeft(environment);
+    } finally {
+      await environment.stop();
+    }
+  });
+}
 
 /** As Pulumi's own messages tell a user to: release the lock of the run that is gone, run again, and forget what was pending. */
 async function goOnByHand(environment: Environment, ...args: string[]): Promise<void> {

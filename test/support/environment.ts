@@ -255,8 +255,9 @@ export class Environment {
   }
 
   #variables(): NodeJS.ProcessEnv {
+    // The backend is the one that the launcher chooses for whoever is not logged in to another.
     // The flag --event-log is one of those that Pulumi shows to programs only.
-    return { ...process.env, PULUMI_DEBUG_COMMANDS: "true", PULUMI_BACKEND_URL: `file://${this.project}`, PULUMI_CONFIG_PASSPHRASE: "a passphrase of tests" };
+    return { ...process.env, PULUMI_DEBUG_COMMANDS: "true", PULUMI_BACKEND_URL: `file://${this.project}?metadata=skip`, PULUMI_CONFIG_PASSPHRASE: "a passphrase of tests" };
   }
 }
 

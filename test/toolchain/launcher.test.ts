@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 
@@ -96,10 +96,17 @@ describe("the engine", () => {
 describe("the backend", () => {
   test("is the checkout's own, with a generated passphrase that nobody else can read", () => {
     const report = launch();
-    assert.equal(report.PULUMI_BACKEND_URL, `file://${checkout.directory}`);
+    assert.equal(report.PULUMI_BACKEND_URL, `file://${checkout.directory}?metadata=skip`);
     const file = report.PULUMI_CONFIG_PASSPHRASE_FILE!;
     assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.match(readFileSync(file, "utf8"), /^[0-9a-f]{64}$/);
+  });
+
+  test("is freed of the attributes that a killed Pulumi has left empty, and of no others", () => {
+    const stacks = checkout.makeDirectory(".pulumi/stacks/redis-access");
+    for (const [name, content] of [["dev.json", "{}"], ["dev.json.attrs", ""], ["prod.json.attrs", "{}"]] as const) writeFileSync(path.join(stacks, name), content);
+    launch();
+    assert.deepEqual(readdirSync(stacks).sort(), ["dev.json", "prod.json.attrs"]);
   });
 
   test("keeps its passphrase", () => {
@@ -138,7 +145,7 @@ describe("the backend", () => {
   test("is the checkout's own again where the user has logged out", () => {
     logIn();
     writeFileSync(path.join(checkout.home, ".pulumi/credentials.json"), JSON.stringify({ current: "" }, null, 4));
-    assert.equal(launch().PULUMI_BACKEND_URL, `file://${checkout.directory}`);
+    assert.equal(launch().PULUMI_BACKEND_URL, `file://${checkout.directory}?metadata=skip`);
   });
 
   test("is the one that Pulumi.yaml names, if it names one", () => {

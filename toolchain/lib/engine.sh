@@ -73,11 +73,22 @@ use_project_backend() {
   [[ -n ${PULUMI_BACKEND_URL-} || $command == login || $command == logout ]] && return 0
   logged_in && return 0
   grep -Eq '^backend:' "$root/Pulumi.yaml" 2>/dev/null && return 0
-  export PULUMI_BACKEND_URL="file://$root"
+  # Beside each file of its state Pulumi keeps another with its attributes, which it does not write at once: killed at the
+  # wrong moment it leaves an empty one, and then reads no state any more (`failed to load checkpoint: EOF`).
+  export PULUMI_BACKEND_URL="file://$root?metadata=skip"
+  remove_torn_attributes
   if [[ -z ${PULUMI_CONFIG_PASSPHRASE+set} && -z ${PULUMI_CONFIG_PASSPHRASE_FILE+set} ]]; then
     make_passphrase
     export PULUMI_CONFIG_PASSPHRASE_FILE="$root/.pulumi/passphrase"
   fi
+}
+
+# Removes what Pulumi left behind that was killed before attributes were switched off here; without attributes it does well.
+remove_torn_attributes() {
+  local directory
+  for directory in "$root"/.pulumi/{stacks,history,backups,locks}; do
+    [[ ! -d $directory ]] || find "$directory" -name '*.attrs' -empty -delete
+  done
 }
 
 # Makes the passphrase file once: linked into place, so that two commands at a time agree on one.
