@@ -16,15 +16,15 @@ import type { ProxyConfigFile } from "./proxy-config.ts";
 /** The authorities an access proxy works with. */
 export interface ProxyAuthorities {
   /** Signs the certificate that the proxy shows to clients. */
-  readonly proxy: CertificateAuthority;
+  readonly proxy: CertificateAuthority<"proxy">;
   /** Signed the certificates of the users whom the proxy lets in. */
-  readonly user: CertificateAuthority;
+  readonly user: CertificateAuthority<"user">;
   /** With its key the proxy signs the ephemeral certificates that it shows to Redis. */
-  readonly dbClient: CertificateAuthority;
+  readonly dbClient: CertificateAuthority<"db_client">;
   /** Verifies the nodes of the cluster. */
-  readonly redis: CertificateAuthority;
+  readonly redis: CertificateAuthority<"redis">;
   /** Verifies databases that bring no authority of their own. */
-  readonly db: CertificateAuthority;
+  readonly db: CertificateAuthority<"db">;
 }
 
 /** Inputs of {@link AccessProxy}. */

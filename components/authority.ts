@@ -1,13 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
-import { authorityUses, checkAuthority, checkValidityHours } from "./certificate-profile.ts";
+import { authorityKinds, authorityUses, checkAuthority, checkValidityHours } from "./certificate-profile.ts";
 import type { AuthorityKind } from "./certificate-profile.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 
 /** Inputs of {@link CertificateAuthority}. */
-export interface CertificateAuthorityArgs {
+export interface CertificateAuthorityArgs<Kind extends AuthorityKind = AuthorityKind> {
   /** Which of the five authorities it is; it decides what the authority, and all it signs, can be used for. */
-  readonly kind: AuthorityKind;
+  readonly kind: Kind;
   /** Common name. Default: `redis-access <kind> CA`. */
   readonly commonName?: pulumi.Input<string>;
   /** How long its certificate is valid from now: a whole number of hours, 1 to 876,000 (a hundred years). Default: 87,600, ten years. */
@@ -19,18 +19,22 @@ export interface CertificateAuthorityArgs {
 /** Default of `validityHours`. */
 const tenYearsHours = 87_600;
 
-/** An authority of the split CA: a key, and a certificate signed by itself that carries its kind's extended key usages. */
-export class CertificateAuthority extends pulumi.ComponentResource {
+/**
+ * An authority of the split CA: a key, and a certificate signed by itself that carries its kind's extended key usages. The
+ * kind is a part of its type: an authority in the place of another one is refused by the compiler already.
+ */
+export class CertificateAuthority<Kind extends AuthorityKind = AuthorityKind> extends pulumi.ComponentResource {
   /** Decides what all that it signs can be used for. */
-  readonly kind: AuthorityKind;
+  readonly kind: Kind;
   /** Its certificate, checked against its kind. */
   readonly certPem: pulumi.Output<string>;
   /** Its private key; secret. */
   readonly keyPem: pulumi.Output<string>;
 
-  /** @throws {InvalidValueError} `validityHours` out of its bounds */
-  constructor(name: string, args: CertificateAuthorityArgs, opts?: pulumi.ComponentResourceOptions) {
+  /** @throws {InvalidValueError} `validityHours` out of its bounds, or a kind that there is not */
+  constructor(name: string, args: CertificateAuthorityArgs<Kind>, opts?: pulumi.ComponentResourceOptions) {
     super("redis-access:index:CertificateAuthority", name, {}, opts);
+    if (!authorityKinds.includes(args.kind)) throw new InvalidValueError("kind", `is ${JSON.stringify(args.kind)}; expected one of ${authorityKinds.join(", ")}`);
     checkValidityHours(args.validityHours);
     const child = { parent: this, protect: args.protectAuthority ?? true };
     const key = new tls.PrivateKey(`${name}-key`, { algorithm: "ECDSA", ecdsaCurve: "P256" }, child);

@@ -4,7 +4,10 @@ import { DeclarationError } from "./declaration-error.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 
 /** The five authorities of the split CA. */
-export type AuthorityKind = "redis" | "db" | "db_client" | "user" | "proxy";
+export const authorityKinds = ["redis", "db", "db_client", "user", "proxy"] as const;
+
+/** One of the five authorities of the split CA. */
+export type AuthorityKind = (typeof authorityKinds)[number];
 
 /** Key usages by the names that `@pulumi/tls` gives them. */
 export type AllowedUse = "cert_signing" | "crl_signing" | "digital_signature" | "server_auth" | "client_auth";

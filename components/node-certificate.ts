@@ -6,7 +6,7 @@ import { LeafCertificate } from "./leaf-certificate.ts";
 /** Inputs of {@link NodeCertificate}. */
 export interface NodeCertificateArgs {
   /** The Redis CA. */
-  readonly authority: CertificateAuthority;
+  readonly authority: CertificateAuthority<"redis">;
   /** IP address the node is reached by. */
   readonly host: pulumi.Input<string>;
   /** Further DNS names it is reached by. */

@@ -21,9 +21,9 @@ export interface RedisClusterArgs extends RedisNodeSettings {
   /** Absolute path; each node gets a directory below it, named by its port. */
   readonly directory: pulumi.Input<string>;
   /** The Redis CA: signs the nodes' certificates. */
-  readonly redisAuthority: CertificateAuthority;
+  readonly redisAuthority: CertificateAuthority<"redis">;
   /** The db_client CA: signed the certificates of the clients that the nodes let in. */
-  readonly dbClientAuthority: CertificateAuthority;
+  readonly dbClientAuthority: CertificateAuthority<"db_client">;
   /** Default: 127.0.0.1:7001 to 7006. */
   readonly nodes?: readonly NodeAddress[];
   /** Default 1. */

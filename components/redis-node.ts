@@ -38,7 +38,7 @@ export interface RedisNodeArgs extends RedisNodeSettings {
   /** Absolute path of the node's own directory. All it holds is deleted with the node. */
   readonly directory: pulumi.Input<string>;
   /** The Redis CA, which signs the node's certificate. */
-  readonly redisAuthority: CertificateAuthority;
+  readonly redisAuthority: CertificateAuthority<"redis">;
   /** What it trusts, of clients and of peers. */
   readonly bundle: TrustBundle;
   /** Text of `users.acl`. */

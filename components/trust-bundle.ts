@@ -6,9 +6,9 @@ import { renderPemBundle } from "./pem-bundle.ts";
 /** Inputs of {@link TrustBundle}. */
 export interface TrustBundleArgs {
   /** Signs the nodes' certificates. */
-  readonly redisAuthority: CertificateAuthority;
+  readonly redisAuthority: CertificateAuthority<"redis">;
   /** Signs the ephemeral client certificates of access proxies. */
-  readonly dbClientAuthority: CertificateAuthority;
+  readonly dbClientAuthority: CertificateAuthority<"db_client">;
 }
 
 /** What every Redis node trusts: `pem-bundle.cas`. The `db` CA is not in it, so that a stolen database certificate opens nothing. */

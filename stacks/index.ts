@@ -15,7 +15,7 @@ const { directory, keepData, protectAuthorities } = settings;
 await checkLocalMachine(machineNeeds(settings));
 const host = new LocalHost();
 
-const authority = (kind: AuthorityKind): CertificateAuthority =>
+const authority = <Kind extends AuthorityKind>(kind: Kind): CertificateAuthority<Kind> =>
   new CertificateAuthority(`${stack}-${kind.replace("_", "-")}-ca`, { kind, commonName: `${stack} ${kind} CA`, protectAuthority: protectAuthorities });
 const authorities = { redis: authority("redis"), db: authority("db"), dbClient: authority("db_client"), user: authority("user"), proxy: authority("proxy") };
 

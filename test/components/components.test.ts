@@ -31,7 +31,7 @@ interface Environment {
 
 /** All components of an environment, as a user's program has them; its ports start at `base`. */
 function environment(name: string, base: number, changes: Partial<RedisClusterArgs> = {}): Environment {
-  const authority = (kind: AuthorityKind): CertificateAuthority => new CertificateAuthority(`${name}-${kind.replace("_", "-")}-ca`, { kind });
+  const authority = <Kind extends AuthorityKind>(kind: Kind): CertificateAuthority<Kind> => new CertificateAuthority(`${name}-${kind.replace("_", "-")}-ca`, { kind });
   const authorities = { redis: authority("redis"), db: authority("db"), dbClient: authority("db_client"), user: authority("user"), proxy: authority("proxy") };
   const cluster = new RedisCluster(`${name}-redis`, {
     ...{ host, directory: `/srv/${name}/nodes`, redisAuthority: authorities.redis, dbClientAuthority: authorities.dbClient },
@@ -156,10 +156,29 @@ for (const [fault, spoilUses] of Object.entries({
   });
 }
 
+/** An authority as a program without types has it: it fits every place. */
+function untyped(authority: CertificateAuthority): CertificateAuthority<never> {
+  return authority as CertificateAuthority<never>;
+}
+
+/** The compiler refuses each of these; were it not to, it would say that an expected error is missing. Nobody calls it. */
+export function refusedByTheCompiler(redis: CertificateAuthority<"redis">, dbClient: CertificateAuthority<"db_client">): unknown[] {
+  return [
+    // @ts-expect-error the two authorities in each other's place
+    new TrustBundle("a", { redisAuthority: dbClient, dbClientAuthority: redis }),
+    // @ts-expect-error a node's certificate from the CA of clients
+    new NodeCertificate("b", { authority: dbClient, host: "127.0.0.1" }),
+    // @ts-expect-error the Redis CA in the place of the db_client CA
+    new RedisCluster("c", { host, directory: "/srv/x", redisAuthority: redis, dbClientAuthority: redis }),
+    // @ts-expect-error a kind that there is not
+    new CertificateAuthority("d", { kind: "client" }),
+  ];
+}
+
 test("an authority of another kind than its place asks for is refused by the place and both kinds", async () => {
   const refusals: Record<string, () => unknown> = {};
   await MockEngine.run(() => {
-    const made = Object.fromEntries(kinds.map((kind) => [kind, new CertificateAuthority(`${kind}-ca`, { kind })])) as Record<AuthorityKind, CertificateAuthority>;
+    const made = Object.fromEntries(kinds.map((kind) => [kind, untyped(new CertificateAuthority(`${kind}-ca`, { kind }))])) as Record<AuthorityKind, CertificateAuthority<never>>;
     const right: ProxyAuthorities = { redis: made.redis, db: made.db, dbClient: made.db_client, user: made.user, proxy: made.proxy };
     const cluster = { host, directory: "/srv/x", redisAuthority: made.redis, dbClientAuthority: made.db_client };
     const proxy = { host, directory: "/srv/y", seeds: [{ host: "127.0.0.1", port: 7001 }], serviceUser: "proxy", servicePassword: "x" };
@@ -171,9 +190,10 @@ test("an authority of another kind than its place asks for is refused by the pla
       const expected = { redis: "redis", db: "db", dbClient: "db_client", user: "user", proxy: "proxy" }[place]!;
       refusals[`authorities.${place}: is a ${wrong} CA; expected the ${expected} CA`] = () => new AccessProxy(`e-${place}`, { ...proxy, authorities: { ...right, [place]: made[wrong] } });
     }
+    refusals['kind: is "client"; expected one of redis, db, db_client, user, proxy'] = () => new CertificateAuthority("f", { kind: "client" as AuthorityKind });
     for (const [message, make] of Object.entries(refusals)) assert.throws(make, (error) => error instanceof InvalidValueError && error.message === message, message);
   });
-  assert.equal(Object.keys(refusals).length, 9);
+  assert.equal(Object.keys(refusals).length, 10);
 });
 
 test("a component that refuses its declaration has declared nothing but itself", async () => {
@@ -181,7 +201,7 @@ test("a component that refuses its declaration has declared nothing but itself",
     const redisAuthority = new CertificateAuthority("redis-ca", { kind: "redis" });
     const dbClientAuthority = new CertificateAuthority("db-client-ca", { kind: "db_client" });
     const wrong: readonly Partial<RedisClusterArgs>[] = [
-      { dbClientAuthority: redisAuthority },
+      { dbClientAuthority: untyped(redisAuthority) },
       { nodes: [{ host: "127.0.0.1", port: 7001 }] },
       { users: [{ name: "default" }] },
       { users: [{ name: "alice" }, { name: "alice" }] },

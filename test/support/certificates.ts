@@ -1,9 +1,7 @@
-import { authorityUses, leafUses } from "../../components/certificate-profile.ts";
+import { authorityKinds, authorityUses, leafUses } from "../../components/certificate-profile.ts";
 import type { AuthorityKind } from "../../components/certificate-profile.ts";
 import { makeTestCertificate } from "./certificate.ts";
 import type { TestCertificate, TestCertificateOptions } from "./certificate.ts";
-
-const kinds: readonly AuthorityKind[] = ["redis", "db", "db_client", "user", "proxy"];
 
 /** The five authorities of the split CA, made for one test. */
 export type TestAuthorities = Readonly<Record<AuthorityKind, TestCertificate>>;
@@ -11,7 +9,7 @@ export type TestAuthorities = Readonly<Record<AuthorityKind, TestCertificate>>;
 /** Makes all five authorities, each with the extended key usages of its kind. */
 export async function makeAuthorities(): Promise<TestAuthorities> {
   const made = await Promise.all(
-    kinds.map(async (kind) => [kind, await makeTestCertificate({ commonName: `test ${kind} CA`, ca: true, extendedUses: extendedUses(authorityUses(kind)) })] as const),
+    authorityKinds.map(async (kind) => [kind, await makeTestCertificate({ commonName: `test ${kind} CA`, ca: true, extendedUses: extendedUses(authorityUses(kind)) })] as const),
   );
   return Object.fromEntries(made) as Record<AuthorityKind, TestCertificate>;
 }
