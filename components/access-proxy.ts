@@ -106,7 +106,8 @@ export class AccessProxy extends pulumi.ComponentResource {
           // No secret, though texts of it are: components/content-hash.ts says why.
           configuration: pulumi.unsecret(pulumi.all(contents).apply((texts) => configurationHash(texts))),
         },
-        restartOn: { "proxy.mjs": bundle.sha256, ...Object.fromEntries(Object.entries(contents).map(([file, content]) => [file, contentHash(content)])) },
+        restartOn: { "proxy.mjs": bundle.sha256 },
+        reloadOn: Object.fromEntries(Object.entries(contents).map(([file, content]) => [file, contentHash(content)])),
       },
       { parent: this, dependsOn: [...files, ...(args.startAfter ?? [])] },
     );

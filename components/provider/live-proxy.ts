@@ -1,5 +1,6 @@
 import type { Finding } from "../drift.ts";
 import { nameSecret } from "../drift.ts";
+import { poll } from "./poll.ts";
 
 /** What a running proxy must answer at its `/version`. */
 export interface ProxyDeclaration {
@@ -11,6 +12,8 @@ export interface ProxyDeclaration {
 }
 
 const answerLimitMs = 5000;
+/** A proxy that refuses a configuration says so in its log only, and goes on with the one before. */
+const reloadLimitMs = 5000;
 const tries = 2;
 
 /** Asks a running proxy which program and which configuration it runs with. The files on disk may be others by now. */
@@ -18,12 +21,25 @@ export async function compareProxy({ url, program, configuration }: ProxyDeclara
   const answer = await askTwice(url);
   if (typeof answer === "string") return [{ thing: "proxy", declared: `answers at ${url}`, actual: answer, mend: "restart" }];
   const facts = [
-    ["running program", program, answer["program"]],
-    ["configuration in use", configuration, answer["configuration"]],
+    ["running program", program, answer["program"], "restart"],
+    ["configuration in use", configuration, answer["configuration"], "live"],
   ] as const;
-  return facts.flatMap(([thing, declared, actual]): Finding[] =>
-    declared === actual ? [] : [{ thing, declared: nameSecret(declared), actual: typeof actual === "string" ? nameSecret(actual) : "unknown", mend: "restart" }],
+  return facts.flatMap(([thing, declared, actual, mend]): Finding[] =>
+    declared === actual ? [] : [{ thing, declared: nameSecret(declared), actual: typeof actual === "string" ? nameSecret(actual) : "unknown", mend }],
   );
+}
+
+/**
+ * Has a running proxy take its configuration over without dropping a client.
+ *
+ * @returns whether it runs with what is declared now; where it does not, only a restart is left
+ */
+export async function adjustProxy(declaration: ProxyDeclaration, pid: number): Promise<boolean> {
+  const before = await compareProxy(declaration);
+  if (before.length === 0) return true;
+  if (before.some(({ mend }) => mend === "restart")) return false;
+  process.kill(pid, "SIGHUP");
+  return (await poll(reloadLimitMs, async () => ((await compareProxy(declaration)).length === 0 ? true : undefined))) ?? false;
 }
 
 /** A busy machine may be late once. */

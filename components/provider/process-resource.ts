@@ -13,7 +13,7 @@ import { poll } from "./poll.ts";
 import { findPortObstacle } from "./ports.ts";
 import { adjustNode, bundleRevisionOf, compareNode } from "./live-node.ts";
 import type { NodeDeclaration } from "./live-node.ts";
-import { compareProxy } from "./live-proxy.ts";
+import { adjustProxy, compareProxy } from "./live-proxy.ts";
 import type { NodeAccess } from "./node-client.ts";
 import { directoryOf, executableOf, findRecorded, goneMark, hasLostDirectory, isRunning, recordOf, removeRecord, startOf } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
@@ -49,6 +49,8 @@ const fields = {
   stopLimitSeconds: withDefault(integer(1, 600), 20),
   /** Anything whose change must restart it: hashes of its configuration and certificates. */
   restartOn: withDefault(map(text), {}),
+  /** Anything that it takes over at SIGHUP while it runs, where `proxyDeclaration` tells whether it has. */
+  reloadOn: withDefault(map(text), {}),
 };
 
 type Inputs = Parsed<typeof fields>;
@@ -167,9 +169,12 @@ function isToldLive(drift: unknown): boolean {
   return Array.isArray(drift) && drift.every((finding: Partial<Finding>) => finding.mend === "live");
 }
 
-/** A proxy is told nothing while it runs: it is as declared, or it is started anew. */
-async function untouched({ proxyDeclaration }: Inputs): Promise<"" | undefined> {
-  return proxyDeclaration === undefined || (await compareProxy(proxyDeclaration)).length === 0 ? "" : undefined;
+/** What a program's state has as its revision once it runs as declared; undefined where only a restart is left. */
+async function adjust(inputs: Inputs, { pid }: ProcessRecord, readRevision: string | undefined): Promise<string | undefined> {
+  const node = nodeOf(inputs);
+  if (node !== undefined) return adjustNode(node.access, pid, node.declared, readRevision);
+  const { proxyDeclaration } = inputs;
+  return proxyDeclaration === undefined || (await adjustProxy(proxyDeclaration, pid)) ? "" : undefined;
 }
 
 function revisionIn(state: Values): string | undefined {
@@ -193,22 +198,22 @@ function nodeOf({ program, readyRedis, nodeDeclaration }: Inputs): { readonly ac
 }
 
 /**
- * Leaves a program alone that runs as declared, and tells a node what it can be told while it runs; starts it, or starts it
+ * Leaves a program alone that runs as declared, and tells it what it can be told while it runs; starts it, or starts it
  * anew, otherwise.
  */
 async function bringUp(inputs: Inputs, readRevision: string | undefined): Promise<Record<string, unknown>> {
   const fingerprint = fingerprintOf(inputs);
   const running = await findOwn(inputs);
   const asDeclared = running?.fingerprint === fingerprint && (await describeState(inputs, running)) === "running";
-  const node = nodeOf(inputs);
   if (running !== undefined && asDeclared && (await staysReady(inputs)) === undefined) {
-    const bundleRevision = node === undefined ? await untouched(inputs) : await adjustNode(node.access, running.pid, node.declared, readRevision);
+    const bundleRevision = await adjust(inputs, running, readRevision);
     if (bundleRevision !== undefined) return { state: "running", fingerprint, pid: running.pid, bundleRevision, drift: [] };
   }
   // Where the whole was not well before, one node's restart cannot be asked to heal it; nor that of a node without its data.
   const mustSettle = running !== undefined && !(await hasLostDirectory(running)) && (await probeSettled(probeOf(inputs))) === undefined;
   await arrangeSuccession(inputs, running);
   if (running !== undefined) await stop(running, inputs.stopLimitSeconds * 1000);
+  const node = nodeOf(inputs);
   const bundleRevision = node === undefined ? "" : await bundleRevisionOf(node.declared);
   const { pid } = await start(inputs, fingerprint, mustSettle);
   return { state: "running", fingerprint, pid, bundleRevision, drift: [] };

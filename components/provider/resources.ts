@@ -102,6 +102,8 @@ export interface ProcessArgs {
   readonly stopLimitSeconds?: pulumi.Input<number>;
   /** Hashes of what it must be restarted for when it changes. */
   readonly restartOn?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /** Hashes of what a proxy takes over while it runs, at SIGHUP. */
+  readonly reloadOn?: pulumi.Input<Record<string, pulumi.Input<string>>>;
 }
 
 /** A program that runs until the stack says otherwise, whoever's shell started it. */

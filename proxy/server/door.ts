@@ -127,9 +127,9 @@ export class Door {
 /** What a database is made from: where two are alike, connections that are there can stay. */
 function databaseFacts({ config: { limits }, materials }: LoadedConfig, config: DatabaseConfig): unknown {
   const { connectTimeoutMs, retryBudgetMs, topologyRefreshMs } = limits;
-  const { mode, seeds, tls, profile, serviceUser } = config;
+  const { name, mode, seeds, tls, profile, serviceUser } = config;
   const { password } = materials.databases.get(config.name)!;
-  return { connectTimeoutMs, retryBudgetMs, topologyRefreshMs, mode, seeds, tls, profile, user: serviceUser?.name, password };
+  return { connectTimeoutMs, retryBudgetMs, topologyRefreshMs, name, mode, seeds, tls, profile, user: serviceUser?.name, password };
 }
 
 async function upstreamTls(host: DoorHost, { config: { name }, materials }: LoadedConfig, config: DatabaseConfig): Promise<UpstreamTls | undefined> {

@@ -6,7 +6,7 @@ import { AuditLog } from "../access/audit.ts";
 import type { Identity } from "../access/identity.ts";
 import { mayBeUser, mayUseDatabase } from "../access/roles.ts";
 import type { Database } from "../cluster/database.ts";
-import type { Limits, ProxyConfig } from "../config.ts";
+import type { DatabaseConfig, Limits, ProxyConfig } from "../config.ts";
 import { ConfigError } from "../config.ts";
 import { startAdmin } from "./admin.ts";
 import { Door } from "./door.ts";
@@ -22,8 +22,9 @@ import type { SessionLimits, SessionObserver } from "./session-options.ts";
 /** A client that is there. */
 interface Guest {
   readonly session: Session;
-  readonly door: Door;
   readonly database: Database;
+  /** Of the database it came for; another may stand behind the door by now. */
+  readonly config: DatabaseConfig;
   readonly identity: Identity;
   readonly observer: SessionObserver;
 }
@@ -148,7 +149,7 @@ export class Proxy {
     const prepared: { readonly door: Door; readonly change: Awaited<ReturnType<Door["prepare"]>> }[] = [];
     try {
       for (const database of config.databases) {
-        const door = this.#doors.find((known) => known.config.name === database.name && isDeepStrictEqual(known.config.listen, database.listen));
+        const door = this.#doors.find((known) => isDeepStrictEqual(known.config.listen, database.listen));
         if (door !== undefined) {
           prepared.push({ door, change: await door.prepare(loaded, database) });
           continue;
@@ -176,6 +177,7 @@ export class Proxy {
       if (database !== undefined) this.#left.add(database);
     }
     for (const door of gone) this.#retire(door);
+    this.#drainWhoseDatabaseIsGone();
     this.#sendAwayWhoMayNotStay();
     this.#closeUnused();
     this.#log.info("configuration taken over", { databases: config.databases.map(({ name }) => name) });
@@ -184,18 +186,26 @@ export class Proxy {
   #retire(door: Door): void {
     door.close();
     this.#left.add(door.database);
-    this.#log.info("database gone from the configuration, its sessions may finish", { database: door.config.name });
-    for (const guest of this.#guests.values()) if (guest.door === door) guest.session.drain();
     setTimeout(() => {
-      for (const guest of this.#guests.values()) if (guest.door === door) guest.session.destroy();
       door.end();
     }, this.#config.limits.drainMs).unref();
   }
 
+  #drainWhoseDatabaseIsGone(): void {
+    const names = new Set(this.#config.databases.map(({ name }) => name));
+    const guests = [...this.#guests.values()].filter(({ config }) => !names.has(config.name));
+    if (guests.length === 0) return;
+    this.#log.info("sessions of databases that are gone from the configuration may finish", { sessions: guests.length });
+    for (const { session } of guests) session.drain();
+    setTimeout(() => {
+      for (const { session } of guests) session.destroy();
+    }, this.#config.limits.drainMs).unref();
+  }
+
   #sendAwayWhoMayNotStay(): void {
-    for (const { session, door, identity, observer } of this.#guests.values()) {
+    for (const { session, config, identity, observer } of this.#guests.values()) {
       const user = session.redisUser;
-      if (this.#mayReach(identity, door) && (user === undefined || this.#mayBeUser(identity, door, user))) continue;
+      if (this.#mayReach(identity, config) && (user === undefined || this.#mayBeUser(identity, config, user))) continue;
       observer.dropped("the configuration does not allow it any more");
       session.destroy();
     }
@@ -209,17 +219,22 @@ export class Proxy {
     }
   }
 
-  #mayReach(identity: Identity, door: Door): boolean {
-    return mayUseDatabase(this.#config.roles, identity, door.config.labels);
+  #mayReach(identity: Identity, config: DatabaseConfig): boolean {
+    return mayUseDatabase(this.#config.roles, identity, this.#labelsOf(config));
   }
 
-  #mayBeUser(identity: Identity, door: Door, user: string): boolean {
-    return this.#mayReach(identity, door) && mayBeUser(this.#config.roles, identity, door.config.labels, user);
+  #mayBeUser(identity: Identity, config: DatabaseConfig, user: string): boolean {
+    return this.#mayReach(identity, config) && mayBeUser(this.#config.roles, identity, this.#labelsOf(config), user);
+  }
+
+  /** A database's labels as they are now; as they were, where it is gone. */
+  #labelsOf({ name, labels }: DatabaseConfig): DatabaseConfig["labels"] {
+    return this.#config.databases.find((database) => database.name === name)?.labels ?? labels;
   }
 
   #admit(socket: TLSSocket, identity: Identity, door: Door): void {
     const id = ++this.#lastId;
-    const { database } = door;
+    const { database, config } = door;
     const observer = sessionObserver({
       id,
       identity,
@@ -234,7 +249,7 @@ export class Proxy {
       id,
       socket,
       database,
-      policy: { databaseUser: identity.databaseUser, mayBeUser: (user) => this.#mayBeUser(identity, door, user) },
+      policy: { databaseUser: identity.databaseUser, mayBeUser: (user) => this.#mayBeUser(identity, config, user) },
       limits: this.#limits,
       observer,
       onEnd: () => {
@@ -243,7 +258,7 @@ export class Proxy {
         if (this.#left.size > 0) this.#closeUnused();
       },
     });
-    this.#guests.set(id, { session, door, database, identity, observer });
+    this.#guests.set(id, { session, database, config, identity, observer });
     this.#totals.sessions++;
     if (this.#draining) session.drain();
   }

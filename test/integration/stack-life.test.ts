@@ -7,9 +7,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
 
 import { nodeName } from "../../components/cluster-plan.ts";
+import { throughProxy } from "../support/environment-clients.ts";
 import { Environment } from "../support/environment.ts";
 import { findFreePorts } from "../support/free-ports.ts";
 import type { RunResult } from "../support/environment.ts";
+import { findFreePorts } from "../support/free-ports.ts";
 
 describe("a stack", () => {
   let environment: Environment;
@@ -143,6 +145,32 @@ describe("a stack", () => {
     assert.equal(status, 0, stdout + stderr);
     assert.match(stdout, /^Nothing changed: stack dev is as declared\.$/m);
     assert.deepEqual(environment.processes(), before);
+  });
+
+  test("takes a change of the proxy's configuration over without a client noticing, and what only a restart can do by one", async () => {
+    const before = environment.processes();
+    const { alice } = (await environment.outputs()).passwords as { alice: string };
+    await throughProxy(environment, alice, async (client) => {
+      let ends = 0;
+      assert.equal(await client.ping(), "PONG");
+      client.on("close", () => ends++);
+      environment.configure({ auditCommands: "denied" });
+      await environment.succeed("up", "--yes", "--skip-preview");
+      assert.equal(await client.ping(), "PONG");
+      assert.equal(ends, 0);
+      assert.deepEqual(environment.processes(), before);
+      await environment.succeed("preview", "--refresh", "--expect-no-changes");
+
+      const [elsewhere] = await findFreePorts(1);
+      environment.configure({ adminListen: `127.0.0.1:${elsewhere!}` });
+      await environment.succeed("up", "--yes", "--skip-preview");
+      assert.equal(await client.ping(), "PONG", "it has connected again");
+      assert.ok(ends > 0);
+    });
+    const restarted = environment.processes();
+    assert.deepEqual([...restarted].filter(([name, { pid }]) => before.get(name)?.pid !== pid).map(([name]) => name), ["proxy/proxy.process"]);
+    environment.configure();
+    await environment.succeed("up", "--yes", "--skip-preview");
   });
 
   test("moves its state out and in again", async () => {

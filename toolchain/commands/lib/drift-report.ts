@@ -29,6 +29,7 @@ const outcomes: Readonly<Record<Difference["mend"], Outcome>> = {
 };
 
 const proxyOutcomes: Partial<Record<Difference["mend"], Outcome>> = {
+  live: { up: "has it read its configuration again, or restarts it where that is not enough", clients: "do not notice; where it is restarted they connect again" },
   restart: { up: "restarts it", clients: "are disconnected, and connect again" },
   start: { up: "starts it", clients: "can connect again" },
 };
