@@ -8,6 +8,7 @@ import { SLOTS } from "../routing/slot.ts";
 import type { Address, Topology } from "../routing/topology.ts";
 import { addressKey, moveSlot, ownerOf, sameTopology, standaloneTopology } from "../routing/topology.ts";
 import type { DeliveryContext } from "./delivery.ts";
+import { LatencyHistogram } from "./latency-histogram.ts";
 import { LoginCheck } from "./login-check.ts";
 import { askValue } from "./question.ts";
 import { survey } from "./topology-source.ts";
@@ -69,6 +70,9 @@ export class Database {
   table = new CommandTable();
   /** Redirections and refreshes seen, for the metrics. */
   readonly counters = { moved: 0, refreshes: 0, refreshFailures: 0, logins: 0, loginFailures: 0 };
+
+  /** How long the nodes take to answer, by their `addressKey`. */
+  readonly nodeLatencies = new Map<string, LatencyHistogram>();
 
   readonly #options: DatabaseOptions;
   readonly #users = new Map<string, User>();
@@ -331,10 +335,16 @@ export class Database {
 
   #connectionsFor(credentials: Credentials): UserConnections {
     const { dial, connectTimeoutMs } = this.#options;
-    return new UserConnections(credentials, this.#topology, { dial, connectTimeoutMs }, (address, reason: UpstreamError) => {
+    return new UserConnections(credentials, this.#topology, { dial, connectTimeoutMs, latencyOf: (node) => this.#latencyOf(node) }, (address, reason: UpstreamError) => {
       this.#options.log("warn", "connection to node ended", { database: this.name, node: addressKey(address), error: reason.message });
       this.refresh();
     });
+  }
+
+  #latencyOf(node: string): LatencyHistogram {
+    let latency = this.nodeLatencies.get(node);
+    if (latency === undefined) this.nodeLatencies.set(node, (latency = new LatencyHistogram()));
+    return latency;
   }
 
   #anyUser(): UserConnections | undefined {

@@ -9,6 +9,7 @@ import type { Address } from "../routing/topology.ts";
 import { addressKey } from "../routing/topology.ts";
 import type { Exchange } from "./exchange.ts";
 import { loginVerdict } from "./login-reply.ts";
+import type { LatencyHistogram } from "./latency-histogram.ts";
 import { Outbox } from "./outbox.ts";
 import { SlicedWrites } from "./sliced-writes.ts";
 import { UpstreamError } from "./upstream-error.ts";
@@ -25,6 +26,8 @@ export interface UpstreamOptions {
   readonly auth?: readonly Buffer[] | undefined;
   /** Milliseconds for connecting, the TLS handshake and AUTH together. */
   readonly connectTimeoutMs: number;
+  /** Where the time to each whole reply is booked. */
+  readonly latency?: LatencyHistogram | undefined;
   /** Called once, after all its exchanges were told. */
   readonly onEnd: (connection: UpstreamConnection, reason: UpstreamError) => void;
 }
@@ -217,7 +220,10 @@ export class UpstreamConnection {
       }
       if (complete < 0) continue;
       exchange.answered += complete;
-      if (complete === missing) this.#shift(exchange);
+      if (complete === missing) {
+        this.#shift(exchange);
+        this.#options.latency?.observe(this.lastProgressAt - exchange.startedAt, exchange.count);
+      }
       if (pos > from) exchange.target.deliver(exchange, bytes, from, pos, complete);
       if (this.#partialError !== undefined || !whole || this.closed) return;
     }

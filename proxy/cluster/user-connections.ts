@@ -1,6 +1,7 @@
 import type { Address, Topology } from "../routing/topology.ts";
 import { addressKey, ownerOf } from "../routing/topology.ts";
 import { loginVerdict } from "./login-reply.ts";
+import type { LatencyHistogram } from "./latency-histogram.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
 import type { UpstreamOptions } from "./upstream-connection.ts";
 import type { UpstreamError } from "./upstream-error.ts";
@@ -32,7 +33,8 @@ export class UserConnections {
   /** Set once Redis refuses this user's login: the password was changed, or the user removed. */
   refused: UpstreamError | undefined;
 
-  readonly #options: Omit<UpstreamOptions, "address" | "onEnd">;
+  readonly #options: Omit<UpstreamOptions, "address" | "onEnd" | "latency">;
+  readonly #latencyOf: (node: string) => LatencyHistogram;
   readonly #onFailure: (address: Address, reason: UpstreamError) => void;
   #topology: Topology;
   /** The shared connections by index of the master in the topology: what the fast path reads. */
@@ -42,15 +44,19 @@ export class UserConnections {
   readonly #idle = new Map<string, UpstreamConnection[]>();
   readonly #failures = new Map<string, Failure>();
 
-  /** @param onFailure called when a connection ends that the proxy did not close itself */
+  /**
+   * @param options `latencyOf` gives the histogram of a node, by its `addressKey`: what waits in Redis by design is not booked
+   * @param onFailure called when a connection ends that the proxy did not close itself
+   */
   constructor(
     credentials: Credentials,
     topology: Topology,
-    options: Omit<UpstreamOptions, "address" | "onEnd" | "auth">,
+    { latencyOf, ...options }: Omit<UpstreamOptions, "address" | "onEnd" | "auth" | "latency"> & { readonly latencyOf: (node: string) => LatencyHistogram },
     onFailure: (address: Address, reason: UpstreamError) => void,
   ) {
     this.user = credentials.user;
     this.#options = { ...options, auth: credentials.auth };
+    this.#latencyOf = latencyOf;
     this.#topology = topology;
     this.#onFailure = onFailure;
   }
@@ -79,7 +85,7 @@ export class UserConnections {
     const key = addressKey(address);
     const known = this.#shared.get(key);
     if (known !== undefined) return known;
-    const opened = this.#open(address, () => this.#shared.delete(key));
+    const opened = this.#open(address, () => this.#shared.delete(key), this.#latencyOf(key));
     if (opened !== undefined) this.#shared.set(key, opened);
     return opened;
   }
@@ -141,13 +147,14 @@ export class UserConnections {
     this.#idle.clear();
   }
 
-  #open(address: Address, onEnd: (connection: UpstreamConnection) => unknown): UpstreamConnection | undefined {
+  #open(address: Address, onEnd: (connection: UpstreamConnection) => unknown, latency?: LatencyHistogram): UpstreamConnection | undefined {
     const key = addressKey(address);
     const failure = this.#failures.get(key);
     if (this.refused !== undefined || (failure !== undefined && performance.now() < failure.until)) return undefined;
     return new UpstreamConnection({
       ...this.#options,
       address,
+      latency,
       onEnd: (connection, reason) => {
         onEnd(connection);
         if (reason.code === "UPSTREAM_CLOSED") return;

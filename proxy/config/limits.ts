@@ -30,6 +30,8 @@ export interface Limits {
   readonly retryBudgetMs: number;
   /** Milliseconds between two looks at the topology where nothing calls for one earlier. @default 10000 */
   readonly topologyRefreshMs: number;
+  /** Milliseconds from which on a command is told to the log as slow, unless it is one that waits; 0 for never. @default 1000 */
+  readonly slowCommandMs: number;
   /** Milliseconds that clients have to finish when the proxy stops. @default 10000 */
   readonly drainMs: number;
 }
@@ -59,6 +61,7 @@ const BOUNDS: Readonly<Record<keyof Limits, Bounds>> = {
   connectTimeoutMs: { key: "connect_timeout_ms", lowest: 50, highest: 120_000, byDefault: 5_000 },
   retryBudgetMs: { key: "retry_budget_ms", lowest: 0, highest: 600_000, byDefault: 15_000 },
   topologyRefreshMs: { key: "topology_refresh_ms", lowest: 100, highest: DAY_MS, byDefault: 10_000 },
+  slowCommandMs: { key: "slow_command_ms", lowest: 0, highest: DAY_MS, byDefault: 1_000 },
   drainMs: { key: "drain_ms", lowest: 0, highest: 3_600_000, byDefault: 10_000 },
 };
 

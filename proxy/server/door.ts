@@ -3,6 +3,7 @@ import { EphemeralCertificate } from "../access/db-client-certificate.ts";
 import { Database } from "../cluster/database.ts";
 import type { DatabaseConfig, ProxyConfig } from "../config.ts";
 import { GUIDE_PROFILE } from "../routing/profile.ts";
+import { CommandStats } from "./command-stats.ts";
 import { Listener } from "./listener.ts";
 import type { ListenerEvents } from "./listener.ts";
 import type { Logger } from "./log.ts";
@@ -27,6 +28,8 @@ export interface DoorHost {
 export class Door {
   config: DatabaseConfig;
   database: Database;
+  /** Of all clients that have come here. */
+  readonly stats = new CommandStats();
 
   readonly #host: DoorHost;
   readonly #listener: Listener;

@@ -1,6 +1,15 @@
 import type { Database } from "../cluster/database.ts";
-import type { MetricFamily } from "./metrics.ts";
+import { LATENCY_BOUNDS_MS } from "../cluster/latency-histogram.ts";
+import type { LatencyHistogram } from "../cluster/latency-histogram.ts";
+import type { CommandStats } from "./command-stats.ts";
+import type { MetricFamily, MetricSample } from "./metrics.ts";
 import type { Totals } from "./proxy.ts";
+
+/** One database, and what its clients have asked. */
+export interface MeasuredDoor {
+  readonly database: Database;
+  readonly stats: CommandStats;
+}
 
 /** How often another configuration was to be taken over. */
 export interface Reloads {
@@ -10,7 +19,8 @@ export interface Reloads {
 }
 
 /** What `/metrics` shows, as plain data. */
-export function metricFamilies(totals: Totals, openSessions: number, databases: readonly Database[], reloads: Reloads): MetricFamily[] {
+export function metricFamilies(totals: Totals, openSessions: number, doors: readonly MeasuredDoor[], reloads: Reloads): MetricFamily[] {
+  const databases = doors.map(({ database }) => database);
   const perDatabase = (value: (database: Database) => number): MetricFamily["samples"] =>
     databases.map((database) => ({ labels: { database: database.name }, value: value(database) }));
   const counter = (name: string, help: string, value: number): MetricFamily => ({
@@ -27,6 +37,35 @@ export function metricFamilies(totals: Totals, openSessions: number, databases: 
     counter("command_errors", "Commands answered with an error.", totals.errors),
     counter("commands_denied", "Commands that the profile does not offer.", totals.denied),
     counter("sessions_dropped", "Sessions ended by the proxy: broken protocol, or replies not read.", totals.dropped),
+    {
+      name: "redis_access_command_duration_seconds",
+      help: "From a command's reading to its whole reply, by command.",
+      type: "histogram",
+      samples: doors.flatMap(({ database, stats }) =>
+        [...stats.latencies].flatMap(([command, histogram]) => histogramSamples({ database: database.name, command }, histogram)),
+      ),
+    },
+    {
+      name: "redis_access_error_replies_total",
+      help: "Error replies, by their first word.",
+      type: "counter",
+      samples: doors.flatMap(({ database, stats }) => [...stats.errors].map(([error, value]) => ({ labels: { database: database.name, error }, value }))),
+    },
+    {
+      name: "redis_access_node_reply_duration_seconds",
+      help: "From a command's reading to its whole reply, by the node that gave it; commands on shared connections.",
+      type: "histogram",
+      samples: databases.flatMap((database) =>
+        [...database.nodeLatencies].flatMap(([node, histogram]) => histogramSamples({ database: database.name, node }, histogram)),
+      ),
+    },
+    {
+      name: "process_cpu_seconds_total",
+      help: "Processor time of the process, its own and the system's for it.",
+      type: "counter",
+      samples: [{ labels: {}, value: cpuSeconds() }],
+    },
+    { name: "process_resident_memory_bytes", help: "Memory of the process.", type: "gauge", samples: [{ labels: {}, value: process.memoryUsage.rss() }] },
     counter("config_reloads", "Times another configuration was taken over.", reloads.done),
     counter("config_reload_failures", "Times a configuration could not be used, and the one before stayed in force.", reloads.failed),
     {
@@ -70,4 +109,22 @@ export function metricFamilies(totals: Totals, openSessions: number, databases: 
       }),
     ),
   ];
+}
+
+function histogramSamples(labels: Readonly<Record<string, string>>, { buckets, count, sumMs }: LatencyHistogram): MetricSample[] {
+  let below = 0;
+  return [
+    ...LATENCY_BOUNDS_MS.map((bound, i): MetricSample => {
+      below += buckets[i]!;
+      return { labels: { ...labels, le: String(bound / 1_000) }, value: below, suffix: "_bucket" };
+    }),
+    { labels: { ...labels, le: "+Inf" }, value: count, suffix: "_bucket" },
+    { labels, value: sumMs / 1_000, suffix: "_sum" },
+    { labels, value: count, suffix: "_count" },
+  ];
+}
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
 }

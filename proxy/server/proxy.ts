@@ -18,6 +18,7 @@ import { metricFamilies } from "./proxy-metrics.ts";
 import { Session } from "./session.ts";
 import { sessionObserver } from "./session-audit.ts";
 import type { SessionLimits, SessionObserver } from "./session-options.ts";
+import { SlowLog } from "./slow-log.ts";
 
 /** A client that is there. */
 interface Guest {
@@ -48,6 +49,7 @@ export class Proxy {
   /** Databases and doors that only clients from before a reload use. */
   readonly #left = new Set<Database>();
   readonly #totals: Totals = { sessions: 0, refusedConnections: 0, commands: 0, errors: 0, denied: 0, dropped: 0 };
+  readonly #slowLog: SlowLog;
   #limits: SessionLimits;
   /** What runs: SHA-256 of the program, and over all files of the configuration in force. */
   #version = { program: "", configuration: "" };
@@ -63,6 +65,7 @@ export class Proxy {
     this.#config = config;
     this.#log = log;
     this.#limits = sessionLimits(config.limits);
+    this.#slowLog = new SlowLog(log);
   }
 
   /**
@@ -243,6 +246,9 @@ export class Proxy {
       audit: this.#audit,
       commands: this.#config.audit?.commands ?? "none",
       totals: this.#totals,
+      stats: door.stats,
+      slowLog: this.#slowLog,
+      slowCommandMs: this.#config.limits.slowCommandMs,
       log: this.#log,
     });
     const session = new Session({
@@ -277,7 +283,7 @@ export class Proxy {
         detail: { draining: this.#draining, databases: databases() },
       }),
       version: () => this.#version,
-      metrics: () => renderMetrics(metricFamilies(this.#totals, this.#guests.size, this.#doors.map(({ database }) => database), this.#reloads)),
+      metrics: () => renderMetrics(metricFamilies(this.#totals, this.#guests.size, this.#doors, this.#reloads)),
     };
   }
 }

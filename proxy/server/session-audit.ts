@@ -7,9 +7,11 @@ import { FrameReader } from "../resp/frame-reader.ts";
 import type { Request } from "../resp/request-parser.ts";
 import type { CommandEntry, CommandTable } from "../routing/command-table.ts";
 import { argument, entryOf, keyIndexes } from "../routing/keys.ts";
+import type { CommandStats } from "./command-stats.ts";
 import type { Logger } from "./log.ts";
 import type { Totals } from "./proxy.ts";
 import type { SessionObserver } from "./session-options.ts";
+import type { SlowLog } from "./slow-log.ts";
 
 /** Names that no server knows may be anything, a mistyped password among them: no more of them is written than this. */
 const UNKNOWN_NAME = "(unknown command)";
@@ -24,6 +26,10 @@ export interface ObserverOptions {
   readonly audit: AuditLog | undefined;
   readonly commands: "all" | "denied" | "none";
   readonly totals: Totals;
+  readonly stats: CommandStats;
+  readonly slowLog: SlowLog;
+  /** Milliseconds; 0 for none. */
+  readonly slowCommandMs: number;
   readonly log: Logger;
 }
 
@@ -44,8 +50,7 @@ export function sessionObserver(options: ObserverOptions): SessionObserver & { e
     exchangeDone(exchange) {
       commands += exchange.count;
       totals.commands += exchange.count;
-      totals.errors += exchange.failures?.length ?? 0;
-      if (audit !== undefined && options.commands === "all") writeCommands(audit, id, exchange, database.table);
+      book(options, exchange);
     },
     refused(request) {
       denied++;
@@ -70,16 +75,33 @@ export function sessionObserver(options: ObserverOptions): SessionObserver & { e
 
 const reader = new FrameReader();
 
-function writeCommands(audit: AuditLog, id: number, exchange: Exchange, table: CommandTable): void {
+/** Counts the commands of an exchange, and writes them where all are to be audited. */
+function book(options: ObserverOptions, exchange: Exchange): void {
   if (exchange.end === exchange.start) return;
-  const micros = (performance.now() - exchange.startedAt) * 1_000;
+  const { stats, database, id, totals, slowCommandMs } = options;
+  const audit = options.commands === "all" ? options.audit : undefined;
+  const now = performance.now();
+  const ms = now - exchange.startedAt;
+  for (const { word } of exchange.failures ?? []) {
+    totals.errors++;
+    stats.bookError(word);
+  }
   let next = exchange.start;
   for (let i = 0; i < exchange.count; i++) {
     next = reader.read(exchange.bytes, next);
-    const entry = commandOf(reader, table);
-    if (entry?.name === "auth") continue;
-    audit.command(id, entry?.name ?? UNKNOWN_NAME, keysOf(reader, entry), outcomeOf(exchange, i), micros);
+    const entry = commandOf(reader, database.table);
+    const name = entry?.name ?? UNKNOWN_NAME;
+    stats.book(name, ms);
+    if (i === 0 && slowCommandMs > 0 && ms >= slowCommandMs && entry?.blocking !== true) tellSlow(options, exchange, name, now);
+    if (name !== "auth") audit?.command(id, name, keysOf(reader, entry), outcomeOf(exchange, i), ms * 1_000);
   }
+}
+
+function tellSlow({ slowLog, id, identity, database }: ObserverOptions, exchange: Exchange, command: string, now: number): void {
+  slowLog.write(
+    { session: id, user: identity.user, database: database.name, command, ...(exchange.count > 1 && { commands: exchange.count }), ms: Math.round(now - exchange.startedAt) },
+    now,
+  );
 }
 
 function outcomeOf(exchange: Exchange, index: number): string {

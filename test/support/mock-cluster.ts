@@ -6,7 +6,9 @@ import { GUIDE_PROFILE } from "../../proxy/routing/profile.ts";
 import { slotOf, SLOTS } from "../../proxy/routing/slot.ts";
 import { createLogger } from "../../proxy/server/log.ts";
 import { Session } from "../../proxy/server/session.ts";
+import { CommandStats } from "../../proxy/server/command-stats.ts";
 import { sessionObserver } from "../../proxy/server/session-audit.ts";
+import { SlowLog } from "../../proxy/server/slow-log.ts";
 import type { SessionLimits, SessionObserver, SessionPolicy } from "../../proxy/server/session-options.ts";
 import { dialPlain } from "../../proxy/server/upstream-tls.ts";
 import { RawConnection } from "./raw-connection.ts";
@@ -127,7 +129,7 @@ export class MockCluster {
     const totals = { sessions: 0, refusedConnections: 0, commands: 0, errors: 0, denied: 0, dropped: 0 };
     const identity = { user: "tester", roles: [], databaseUser: undefined };
     const log = createLogger(() => undefined);
-    const observer = sessionObserver({ id, identity, remote: "", database, audit: undefined, commands: "none", totals, log });
+    const observer = sessionObserver({ id, identity, remote: "", database, audit: undefined, commands: "none", totals, stats: new CommandStats(), slowLog: new SlowLog(log), slowCommandMs: 0, log });
     const made = Promise.withResolvers<Session>();
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       made.resolve(
