@@ -11,7 +11,6 @@ import { throughProxy } from "../support/environment-clients.ts";
 import { Environment } from "../support/environment.ts";
 import { findFreePorts } from "../support/free-ports.ts";
 import type { RunResult } from "../support/environment.ts";
-import { findFreePorts } from "../support/free-ports.ts";
 
 describe("a stack", () => {
   let environment: Environment;
