@@ -1,0 +1,341 @@
+/** Each kind of drift is injected for real into one running environment, named, and mended by an update that touches nothing else. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { appendFileSync, chmodSync, chownSync, copyFileSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+
+import { makeTestCertificate } from "../support/certificate.ts";
+import type { TestCertificateOptions } from "../support/certificate.ts";
+import type { ResourceChange } from "../support/environment.ts";
+import { waitFor } from "../support/wait-for.ts";
+import type { Shard } from "./support/drifting-environment.ts";
+import { DriftingEnvironment } from "./support/drifting-environment.ts";
+
+/** One thing done behind Pulumi's back, and all that must come of it. */
+interface Kind {
+  readonly name: string;
+  inject(): void | Promise<void>;
+  /** `<subject>: <thing>`, with what an update will do, and what the finding must say of the actual value. */
+  readonly found: readonly (readonly [what: string, mend: string, actual: RegExp])[];
+  /** `<operation> <resource>` */
+  readonly mended: readonly string[];
+  /** Records of processes that the update has started anew. */
+  readonly restarted?: readonly string[];
+}
+
+const limitMs = 30_000;
+const keyCount = 500;
+
+describe("drift", () => {
+  let drifting: DriftingEnvironment;
+  let ports: readonly [number, number, number, number, number, number];
+  /** Seconds that checks and updates took, by what was injected. */
+  const costs: string[] = [];
+
+  before(async () => {
+    drifting = await DriftingEnvironment.start();
+    ports = drifting.environment.nodePorts as unknown as typeof ports;
+    for (const { master } of await drifting.shards()) {
+      // Keys of a node's own slots; what does not belong there is refused.
+      for (let index = 0; index < keyCount; index++) await drifting.tell(master, ["SET", `key:${index}`, "v"]).catch(() => undefined);
+    }
+  });
+  after(async () => {
+    process.stdout.write(`${costs.join("\n")}\n`);
+    await drifting.environment.stop();
+  });
+
+  const node = (port: number, thing: string): string => `node 127.0.0.1:${port}: ${thing}`;
+  const resource = (port: number, part: string): string => `dev-redis-127.0.0.1-${port}-${part}`;
+  const processOf = (port: number): string => `update ${resource(port, "process")}`;
+  const record = (port: number): string => `nodes/${port}/redis-server.process`;
+  const formation = "update dev-redis-formation";
+
+  function live(port: number, name: string, thing: string, command: readonly [string, ...string[]], actual: RegExp): Kind {
+    return { name, inject: async () => { await drifting.tell(port, command); }, found: [[node(port, thing), "live", actual]], mended: [processOf(port)] };
+  }
+
+  /** Something done to a node's file. The bundle's is read anew by the node, whatever was done to it. */
+  function file(port: number, name: string, what: string, harm: (file: string) => void): Kind {
+    const gone = what === "deleted" || what === "replaced by a link";
+    const thing = what === "opened to others" ? `mode of ${name}` : what === "given to another owner" ? `owner of ${name}` : gone ? name : `content of ${name}`;
+    const isBundle = name === "pem-bundle.cas";
+    return {
+      name: `${name} ${what}`,
+      inject: () => {
+        harm(drifting.at(port, name));
+      },
+      found: [[node(port, thing), "write", gone ? /^missing$/ : /^(0644|65534:\d+|sha256 [0-9a-f]{12}…)$/], ...(isBundle ? ([[node(port, "trust bundle in use"), "live", /touched|gone/]] as const) : [])],
+      mended: [`${gone ? "create" : "update"} ${resource(port, name)}`, ...(isBundle ? [processOf(port)] : [])],
+    };
+  }
+
+  const edit = (path: string): void => {
+    appendFileSync(path, "maxmemory 1mb\n");
+  };
+  const truncate = (path: string): void => {
+    truncateSync(path);
+  };
+  const remove = (path: string): void => {
+    rmSync(path);
+  };
+  const open = (path: string): void => {
+    chmodSync(path, 0o644);
+  };
+
+  /** Injects some kinds at once, and holds what is found, done and started anew against the union of what each must bring. */
+  async function mendAll(kinds: readonly Kind[]): Promise<void> {
+    for (const kind of kinds) await kind.inject();
+    const before = drifting.environment.processes();
+    const { status, problem, differences, milliseconds } = await drifting.check();
+    assert.deepEqual([status, problem], [7, ""]);
+    if (process.env["SHOW"]) console.log(differences.map(({ subject, thing, actual }) => `${subject}: ${thing}: ${actual}`).join("\n"));
+    const found = kinds.flatMap((kind) => kind.found);
+    assert.deepEqual(differences.map(({ subject, thing, mend }) => `${subject}: ${thing} (${mend})`).sort(), found.map(([what, mend]) => `${what} (${mend})`).sort());
+    for (const [what, , actual] of found) assert.match(differences.find(({ subject, thing }) => `${subject}: ${thing}` === what)!.actual, actual, what);
+    assert.deepEqual(drifting.environment.processes(), before, "a check changes nothing");
+    const start = performance.now();
+    const changes = await drifting.environment.mend();
+    costs.push(`${kinds.map(({ name }) => name).join("; ")}: found in ${milliseconds / 1000} s, mended in ${Math.round(performance.now() - start) / 1000} s`);
+    assert.deepEqual(sorted(changes), [...new Set(kinds.flatMap(({ mended }) => mended))].sort());
+    const now = drifting.environment.processes();
+    const restarted = [...now.keys()].filter((name) => before.get(name)?.startTime !== now.get(name)?.startTime);
+    assert.deepEqual(restarted.sort(), kinds.flatMap(({ restarted: records }) => records ?? []).sort());
+    assert.equal(now.size, 7);
+  }
+
+  test("of parameters and users, changed in running nodes, is named one by one and put right while they run", async () => {
+    const [a, b, c, d, e, f] = ports;
+    await mendAll([
+      live(a, "CONFIG SET of a parameter that nobody has declared", "parameter maxmemory", ["CONFIG", "SET", "maxmemory", "100mb"], /^104857600$/),
+      live(a, "a right added", "user proxy", ["ACL", "SETUSER", "proxy", "+@all"], /^\+@all/),
+      live(b, "CONFIG SET of a declared parameter", "parameter cluster-node-timeout", ["CONFIG", "SET", "cluster-node-timeout", "9000"], /^9000$/),
+      live(b, "a password added", "user alice", ["ACL", "SETUSER", "alice", ">another"], /^password sha256 [0-9a-f]{12}…$/),
+      live(b, "weaker TLS", "parameter tls-protocols", ["CONFIG", "SET", "tls-protocols", "TLSv1.2"], /^TLSv1\.2$/),
+      live(c, "a port without TLS opened", "parameter port", ["CONFIG", "SET", "port", String(c - 1000)], new RegExp(`^${c - 1000}$`)),
+      live(c, "a user added", "user evil", ["ACL", "SETUSER", "evil", "on", "nopass", "~*", "+@all"], /^on nopass ~\* .*\+@all$/),
+      live(d, "clients let in without a certificate", "parameter tls-auth-clients", ["CONFIG", "SET", "tls-auth-clients", "no"], /^no$/),
+      live(d, "default switched on", "user default", ["ACL", "SETUSER", "default", "on", "nopass"], /^on nopass$/),
+      live(e, "protected mode switched off", "parameter protected-mode", ["CONFIG", "SET", "protected-mode", "no"], /^no$/),
+      live(e, "a user removed", "user replica-user", ["ACL", "DELUSER", "replica-user"], /^no such user$/),
+      live(f, "the replication password changed", "parameter masterauth", ["CONFIG", "SET", "masterauth", "a secret"], /^sha256 [0-9a-f]{12}…$/),
+      live(f, "a right taken away", "user alice", ["ACL", "SETUSER", "alice", "-@dangerous"], /^-@dangerous/),
+      live(a, "a password for default by requirepass", "parameter requirepass", ["CONFIG", "SET", "requirepass", "a secret"], /^sha256 [0-9a-f]{12}…$/),
+    ].map((kind) => (kind.name.includes("requirepass") ? { ...kind, found: [...kind.found, [node(a, "user default"), "live", /^password sha256/] as const] } : kind)));
+  });
+
+  test("of files is named by file and by what was done to it; programs go on", async () => {
+    const [a, b, c, d, e, f] = ports;
+    const harms = (["redis.conf", "users.acl", "pem-bundle.cas", "server.key"] as const).flatMap((name) => [file(a, name, "edited", edit), file(b, name, "truncated", truncate), file(c, name, "deleted", remove), file(d, name, "opened to others", open)]);
+    await mendAll([
+      ...harms,
+      file(e, "server.crt", "replaced", (path) => {
+        copyFileSync(drifting.at(a, "server.crt"), path);
+      }),
+      file(e, "users.acl", "replaced by a link", (path) => {
+        renameSync(path, `${path}.other`);
+        symlinkSync(`${path}.other`, path);
+      }),
+      ...(process.getuid?.() === 0 ? [file(e, "redis.conf", "given to another owner", (path) => { chownSync(path, 65_534, 65_534); })] : []),
+      file(f, "ca.crt", "deleted", remove),
+      {
+        name: "a node's directory opened to others",
+        inject: () => { chmodSync(drifting.at(f, ""), 0o755); },
+        found: [[node(f, `mode of ${f}/`), "write", /^0755$/]],
+        mended: [`update ${resource(f, "directory")}`],
+      },
+      ...proxyFiles(),
+    ]);
+  });
+
+  function proxyFiles(): Kind[] {
+    const proxy = (thing: string): string => `proxy 127.0.0.1:${drifting.environment.proxyPort}: ${thing}`;
+    return [
+      { name: "the proxy's roles widened in its configuration", inject: () => { appendFileSync(drifting.at("proxy", "proxy.yaml"), "roles: [{ name: all, db_labels: { '*': '*' }, db_users: ['*'], db_names: ['*'] }]\n"); }, found: [[proxy("content of proxy.yaml"), "write", /^sha256/]], mended: ["update dev-proxy-proxy.yaml"] },
+      { name: "the proxy's program replaced", inject: () => { writeFileSync(drifting.at("proxy", "proxy.mjs"), "process.exit(0)\n"); }, found: [[proxy("content of proxy.mjs"), "write", /^sha256/]], mended: ["update dev-proxy-proxy.mjs"] },
+      { name: "the authority of clients replaced", inject: () => { copyFileSync(drifting.at("proxy", "db-ca.crt"), drifting.at("proxy", "user-ca.crt")); }, found: [[proxy("content of user-ca.crt"), "write", /^sha256/]], mended: ["update dev-proxy-user-ca.crt"] },
+      { name: "the db_client CA's key opened to others", inject: () => { open(drifting.at("proxy", "db-client-ca.key")); }, found: [[proxy("mode of db-client-ca.key"), "write", /^0644$/]], mended: ["update dev-proxy-db-client-ca.key"] },
+      { name: "a client's key deleted", inject: () => { remove(drifting.at("client", "client.key")); }, found: [["stack: client.key", "write", /^missing$/]], mended: ["create dev-client-client.key"] },
+    ];
+  }
+
+  test("of certificates and of the bundle in memory is read from what is served, and what cannot be read is read anew", async () => {
+    const [a, , , d, e, f] = ports;
+    const issuer = { certPem: readFileSync(drifting.at(a, "ca.crt"), "utf8"), keyPem: await drifting.stateSecret("dev-redis-ca-key", "privateKeyPemPkcs8") };
+    const serving = (port: number, options: Partial<TestCertificateOptions>) => async (): Promise<void> => {
+      const other = await makeTestCertificate({ commonName: "127.0.0.1", ipAddresses: ["127.0.0.1"], issuer, extendedUses: ["server_auth", "client_auth"], ...options });
+      const files = ["server.crt", "server.key"].map((name) => drifting.at(port, name));
+      const declared = files.map((path) => readFileSync(path));
+      writeFileSync(files[0]!, other.certPem);
+      writeFileSync(files[1]!, other.keyPem);
+      await drifting.tell(port, ["CONFIG", "SET", "tls-cert-file", files[0]!]);
+      declared.forEach((content, index) => { writeFileSync(files[index]!, content); });
+    };
+    const foreign = await makeTestCertificate({ commonName: "foreign CA", ca: true });
+    await mendAll([
+      { name: "a certificate near its end served", inject: serving(a, { endsInMs: 60_000 }), found: [[node(a, "served certificate"), "live", / 0 days left$/]], mended: [processOf(a)] },
+      {
+        name: "a foreign CA in the bundle that a node has read",
+        inject: async () => {
+          const bundle = drifting.at(d, "pem-bundle.cas");
+          const declared = readFileSync(bundle);
+          appendFileSync(bundle, foreign.certPem);
+          await drifting.tell(d, ["CONFIG", "SET", "tls-ca-cert-file", bundle]);
+          writeFileSync(bundle, declared);
+        },
+        found: [[node(d, "trust bundle in use"), "live", /may have read it/]],
+        mended: [processOf(d)],
+      },
+      { name: "a certificate served that is for clients only", inject: serving(e, { extendedUses: ["client_auth"] }), found: [[node(e, "served certificate"), "restart", / for client_auth, /], [`cluster: member 127.0.0.1:${e}`, "cluster", /certificate/]], mended: [processOf(e), formation], restarted: [record(e)] },
+    ]);
+    const self = await makeTestCertificate({ commonName: "127.0.0.1", ipAddresses: ["127.0.0.1"], ca: true });
+    await mendAll([
+      { name: "a certificate of a foreign authority served", inject: serving(f, { issuer: self }), found: [[node(f, "served certificate"), "restart", / of CN=127\.0\.0\.1, /], [`cluster: member 127.0.0.1:${f}`, "cluster", /certificate/]], mended: [processOf(f), formation], restarted: [record(f)] },
+    ]);
+  });
+
+  test("of processes is named by what runs in their place; a master that is gone has been succeeded", async () => {
+    const shards = await drifting.shards();
+    const [killed, byHand] = [shards[0]!.master, shards[1]!.replicas[0]!];
+    const proxyRecord = "proxy/proxy.process";
+    const proxyConfig = drifting.at("proxy", "proxy.yaml");
+    const declared = readFileSync(proxyConfig);
+    await mendAll([
+      {
+        name: "a master killed",
+        inject: async () => {
+          await drifting.kill(record(killed));
+          const other = shards[1]!.master;
+          await waitFor("its replica has taken over", limitMs, async () => (await drifting.members(other)).get(shards[0]!.replicas[0]!)!.slots > 0);
+        },
+        found: [[node(killed, "redis-server"), "start", /^stopped$/], [`cluster: member 127.0.0.1:${killed}`, "cluster", /ECONNREFUSED/]],
+        mended: [processOf(killed), formation],
+        restarted: [record(killed)],
+      },
+      {
+        name: "a node started by hand with another configuration",
+        inject: async () => {
+          await drifting.kill(record(byHand));
+          spawn("/usr/bin/redis-server", [drifting.at(byHand, "redis.conf"), "--maxmemory", "100mb"], { cwd: drifting.environment.directory, stdio: "ignore" });
+          await waitFor("the node started by hand answers", limitMs, () => drifting.tell(byHand, ["PING"]).then(() => true));
+        },
+        found: [[node(byHand, "redis-server"), "restart", /not as this toolkit starts it/]],
+        mended: [processOf(byHand), formation],
+        restarted: [record(byHand)],
+      },
+      {
+        name: "the proxy started with another configuration",
+        inject: async () => {
+          const command = { program: process.execPath, args: [drifting.at("proxy", "proxy.mjs"), "--config", proxyConfig], directory: drifting.at("proxy", ""), logFile: drifting.at("proxy", "proxy.log") };
+          await drifting.restartWith(proxyRecord, proxyConfig, (text) => `${text}limits: { max_connections: 5 }\n`, command);
+          await waitFor("the proxy answers", limitMs, async () => (await fetch(`http://127.0.0.1:${drifting.environment.adminPort}/readyz`)).ok);
+          writeFileSync(proxyConfig, declared);
+        },
+        found: [[`proxy 127.0.0.1:${drifting.environment.proxyPort}: configuration in use`, "restart", /^sha256 [0-9a-f]{12}…$/]],
+        mended: ["update dev-proxy-process"],
+        restarted: [proxyRecord],
+      },
+    ]);
+    await mendAll([
+      { name: "the proxy killed", inject: () => drifting.kill(proxyRecord), found: [[`proxy 127.0.0.1:${drifting.environment.proxyPort}: node`, "start", /^stopped$/]], mended: ["update dev-proxy-process"], restarted: [proxyRecord] },
+    ]);
+  });
+
+  test("of what only a restart brings back is put right behind a replica that has taken over", async () => {
+    const shards = await drifting.shards();
+    const [fixed, locked] = [shards[0]!.master, shards[1]!.replicas[0]!];
+    const conf = drifting.at(fixed, "redis.conf");
+    const declared = readFileSync(conf);
+    await mendAll([
+      {
+        name: "a parameter that Redis fixes at its start",
+        inject: async () => {
+          const command = { program: "/usr/bin/redis-server", args: [conf], directory: drifting.at(fixed, "data"), logFile: drifting.at(fixed, "redis.log") };
+          await drifting.restartWith(record(fixed), conf, (text) => `${text}enable-debug-command local\n`, command);
+          const settled = (text: unknown): boolean => String(text).includes("cluster_state:ok");
+          // It must have read the changed file before that is put back.
+          await waitFor("its cluster is well again", limitMs, async () => (await Promise.all(ports.map(async (port) => settled((await drifting.tell(port, ["CLUSTER", "INFO"]))[0])))).every(Boolean));
+          writeFileSync(conf, declared);
+        },
+        found: [[node(fixed, "parameter enable-debug-command"), "restart", /^local$/]],
+        mended: [processOf(fixed), formation],
+        restarted: [record(fixed)],
+      },
+      {
+        name: "this toolkit's own user removed",
+        inject: async () => { await drifting.tell(locked, ["ACL", "DELUSER", "provisioner"]); },
+        found: [[node(locked, "login of provisioner"), "restart", /WRONGPASS/], [`cluster: member 127.0.0.1:${locked}`, "cluster", /WRONGPASS/]],
+        mended: [processOf(locked), formation],
+        restarted: [record(locked)],
+      },
+    ]);
+  });
+
+  test("of slots is named by slot, and put right with their keys", async () => {
+    const keys = async (): Promise<number> => (await Promise.all((await drifting.shards()).map(async ({ master }) => Number((await drifting.tell(master, ["DBSIZE"]))[0])))).reduce((sum, count) => sum + count, 0);
+    const before = await keys();
+    assert.ok(before > keyCount / 2);
+    const [first, second, third] = (await drifting.shards()) as unknown as [Shard, Shard, Shard];
+    const moved = Array.from({ length: 40 }, (_, index) => first.firstSlot + index);
+    await mendAll([
+      { name: "slots moved", inject: () => drifting.moveSlots(moved, first.master, second.master), found: [["cluster: slots 0-39", "slots", new RegExp(`127\\.0\\.0\\.1:${second.master}$`)]], mended: [formation] },
+      { name: "a slot left on the move", inject: () => drifting.moveSlots([third.firstSlot + 7], third.master, second.master, true), found: [[`cluster: slots ${third.firstSlot + 7}`, "slots", /left on the move/]], mended: [formation] },
+    ]);
+    const uncovered = String(first.firstSlot + 3);
+    const states = ports.filter((port) => [first, second, third].some(({ master }) => master === port));
+    await mendAll([
+      {
+        name: "a slot uncovered",
+        inject: async () => {
+          for (const port of states) await drifting.tell(port, ["CLUSTER", "DELSLOTS", uncovered]);
+          await waitFor("all masters know", limitMs, async () => (await Promise.all(states.map((port) => drifting.tell(port, ["CLUSTER", "INFO"])))).every(([text]) => String(text).includes("cluster_state:fail")));
+        },
+        found: [["cluster: slots", "cluster", new RegExp(`^${uncovered} with none$`)], ...states.map((port) => [`cluster: member 127.0.0.1:${port}`, "cluster", /cluster_state:fail/] as const)],
+        mended: [formation],
+      },
+    ]);
+    assert.equal(await keys(), before);
+  });
+
+  test("of members is named by member: forgotten, met in, turned to another master", async () => {
+    const shards = await drifting.shards();
+    const forgotten = shards[2]!.replicas[0]!;
+    const others = ports.filter((port) => port !== forgotten);
+    const members = await drifting.members();
+    const foreign = await drifting.foreignNode(ports[0]);
+    try {
+      await mendAll([
+        { name: "a node forgotten", inject: async () => { for (const port of others) await drifting.tell(port, ["CLUSTER", "FORGET", members.get(forgotten)!.id]); }, found: [[`cluster: member 127.0.0.1:${forgotten}`, "cluster", /^unknown to 127/]], mended: [formation] },
+        {
+          name: "a foreign node met in",
+          inject: async () => {
+            await drifting.tell(ports[0], ["CLUSTER", "MEET", "127.0.0.1", String(foreign.port)]);
+            await waitFor("all know it", limitMs, async () => (await Promise.all(others.map((port) => drifting.members(port)))).every((known) => known.get(foreign.port)?.handshaking === false));
+          },
+          found: [[`cluster: foreign member 127.0.0.1:${foreign.port}`, "cluster", /^a master without slots$/]],
+          mended: [formation],
+        },
+      ]);
+    } finally {
+      foreign.end();
+    }
+    const [from, to] = [shards[0]!, shards[1]!];
+    await mendAll([
+      {
+        name: "a replica turned to another master",
+        inject: async () => { await drifting.tell(from.replicas[0]!, ["CLUSTER", "REPLICATE", members.get(to.master)!.id]); },
+        found: [[`cluster: master 127.0.0.1:${from.master}`, "cluster", /^none$/], [`cluster: master 127.0.0.1:${to.master}`, "cluster", /^2: /]],
+        mended: [formation],
+      },
+    ]);
+  });
+
+  test("is gone in the end", async () => {
+    const { status, drift, differences } = await drifting.check();
+    assert.deepEqual({ status, drift, differences }, { status: 0, drift: false, differences: [] });
+  });
+});
+
+function sorted(changes: readonly ResourceChange[]): string[] {
+  return changes.map(({ operation, resource }) => `${operation} ${resource}`).sort();
+}
