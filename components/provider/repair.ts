@@ -76,19 +76,29 @@ async function takeStep(step: Exclude<RepairStep, { kind: "move" }>, views: read
   }
 }
 
-/** Brings a slot, and what there is of its keys anywhere, to a master, by the steps of `CLUSTER SETSLOT`'s documentation. */
+/**
+ * Brings a slot with its keys to a master, by the steps of `CLUSTER SETSLOT`'s documentation.
+ *
+ * Where that one owns it already, a move was left half done. Its keys are on both sides then, and clients find each by the
+ * redirections of the move; so the move is done to its end, and the next look has the slot come back. Without keys on the other
+ * side it is called off.
+ */
 async function moveSlot(slot: number, to: NodeView, masters: readonly NodeView[], call: Call, login: RepairLogin): Promise<void> {
-  const name = String(slot);
+  const owner = masters.find(({ id, members }) => members.some((member) => member.id === id && member.ranges.some(([from, until]) => from <= slot && slot <= until)));
   const others = masters.filter(({ id }) => id !== to.id);
-  const owns = ({ id, members }: NodeView): boolean => members.some((member) => member.id === id && member.ranges.some(([from, until]) => from <= slot && slot <= until));
-  for (const source of others) {
-    if (!owns(source) && Number(await call(source.node, ["CLUSTER", "COUNTKEYSINSLOT", name])) === 0) continue;
-    if (!owns(to)) await call(to.node, ["CLUSTER", "SETSLOT", name, "IMPORTING", source.id]);
-    await call(source.node, owns(source) ? ["CLUSTER", "SETSLOT", name, "MIGRATING", to.id] : ["CLUSTER", "SETSLOT", name, "IMPORTING", to.id]);
-    await moveKeys(name, source, to, call, login);
-  }
+  if (owner !== undefined && owner.id !== to.id) return handOver(String(slot), owner, to, masters, call, login);
+  const counts = await Promise.all(others.map(({ node }) => call(node, ["CLUSTER", "COUNTKEYSINSLOT", String(slot)])));
+  const holder = others.find((_, index) => Number(counts[index]) > 0);
+  if (owner !== undefined && holder !== undefined) return handOver(String(slot), owner, holder, masters, call, login);
+  for (const { node } of masters) await call(node, ["CLUSTER", "SETSLOT", String(slot), "STABLE"]);
+}
+
+async function handOver(slot: string, from: NodeView, to: NodeView, masters: readonly NodeView[], call: Call, login: RepairLogin): Promise<void> {
+  await call(to.node, ["CLUSTER", "SETSLOT", slot, "IMPORTING", from.id]);
+  await call(from.node, ["CLUSTER", "SETSLOT", slot, "MIGRATING", to.id]);
+  await moveKeys(slot, from, to, call, login);
   // The new owner first, so that no moment leaves the slot without one.
-  for (const { node } of [to, ...others]) await call(node, ["CLUSTER", "SETSLOT", name, "NODE", to.id]);
+  for (const { node } of [to, ...masters.filter(({ id }) => id !== to.id)]) await call(node, ["CLUSTER", "SETSLOT", slot, "NODE", to.id]);
 }
 
 async function moveKeys(slot: string, source: NodeView, to: NodeView, call: Call, { user, password }: RepairLogin): Promise<void> {
