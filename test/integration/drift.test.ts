@@ -89,7 +89,6 @@ describe("drift", () => {
     const before = drifting.environment.processes();
     const { status, problem, differences, milliseconds } = await drifting.check();
     assert.deepEqual([status, problem], [7, ""]);
-    if (process.env["SHOW"]) console.log(differences.map(({ subject, thing, actual }) => `${subject}: ${thing}: ${actual}`).join("\n"));
     const found = kinds.flatMap((kind) => kind.found);
     assert.deepEqual(differences.map(({ subject, thing, mend }) => `${subject}: ${thing} (${mend})`).sort(), found.map(([what, mend]) => `${what} (${mend})`).sort());
     for (const [what, , actual] of found) assert.match(differences.find(({ subject, thing }) => `${subject}: ${thing}` === what)!.actual, actual, what);
