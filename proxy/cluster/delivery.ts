@@ -112,7 +112,11 @@ export class Delivery implements ReplyTarget {
   deliver(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
     if (this.#over) return;
     this.#parts.push(bytes.subarray(start, end));
-    if (exchange.done) this.#finish(this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts));
+    if (!exchange.done) return;
+    const parts = this.#parts;
+    // A large reply must not be kept in its pieces as well while others are awaited.
+    this.#parts = [];
+    this.#finish(parts.length === 1 ? parts[0]! : Buffer.concat(parts));
   }
 
   redirected(_exchange: Exchange, redirection: Redirection, error: Buffer): undefined {
