@@ -119,7 +119,7 @@ function checkPortsApart(nodes: readonly NodeAddress[]): void {
   const take = (index: number, { host }: NodeAddress, port: number, use: string): void => {
     const key = `${host.toLowerCase()} ${port}`;
     const other = taken.get(key);
-    if (other !== undefined) throw new InvalidValueError(`nodes[${index}]`, `${use} ${host}:${port} is already ${other}`);
+    if (other !== undefined) throw new InvalidValueError(`nodes[${index}]`, `${use} ${host}:${port} is already ${other}; expected one of its own`);
     taken.set(key, `the ${use} of nodes[${index}]`);
   };
   nodes.forEach((node, index) => {

@@ -55,11 +55,11 @@ export function checkProxyName(property: string, name: string): void {
  */
 export function checkProxyAddresses(listen: NodeAddress, admin: NodeAddress, names: { readonly listen: string; readonly admin: string }): void {
   for (const [property, { host, port }] of [[names.listen, listen], [names.admin, admin]] as const) {
-    if (isIP(host) === 0) throw new InvalidValueError(property, `${JSON.stringify(host)} is not an IP address`);
+    if (isIP(host) === 0) throw new InvalidValueError(property, `${JSON.stringify(host)} is not an IP address; expected such as 127.0.0.1`);
     if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new InvalidValueError(property, `port ${port} is out of range; expected 1 to 65535`);
   }
   if (!/^(127\.|::1$)/.test(admin.host)) {
     throw new InvalidValueError(names.admin, `${admin.host} is not a loopback address; expected such as 127.0.0.1:7390, because whoever reaches it is asked for nothing`);
   }
-  if (listen.port === admin.port) throw new InvalidValueError(names.admin, `port ${admin.port} is already the port of ${names.listen}`);
+  if (listen.port === admin.port) throw new InvalidValueError(names.admin, `port ${admin.port} is already the port of ${names.listen}; expected one of its own`);
 }

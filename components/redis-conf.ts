@@ -137,7 +137,7 @@ export const ownNames: ReadonlySet<string> = new Set(
 function checkParameterName(group: string, name: string): void {
   const property = `${group}.${printable(name)}`;
   if (!parameterName.test(name)) {
-    throw new InvalidValueError(property, "not the name of a redis.conf parameter; expected lower-case letters, digits and hyphens");
+    throw new InvalidValueError(property, "is not the name of a redis.conf parameter; expected lower-case letters, digits and hyphens");
   }
   if (Object.hasOwn(refused, name)) throw new InvalidValueError(property, `cannot be set: ${refused[name]}`);
   if (ownNames.has(name)) throw new InvalidValueError(property, "cannot be set: this toolkit decides its value");
@@ -147,9 +147,9 @@ function parameterArguments(group: string, name: string, value: RedisParameter):
   const property = `${group}.${name}`;
   if (typeof value === "boolean") return [value ? "yes" : "no"];
   const values = typeof value === "object" ? [...value] : [value];
-  if (values.length === 0) throw new InvalidValueError(property, "an empty list; expected at least one value");
+  if (values.length === 0) throw new InvalidValueError(property, "is an empty list; expected at least one value");
   return values.map((item) => {
-    if (typeof item === "number" && !Number.isFinite(item)) throw new InvalidValueError(property, `${item} is not a finite number`);
+    if (typeof item === "number" && !Number.isFinite(item)) throw new InvalidValueError(property, `is ${item}; expected a finite number`);
     return String(item);
   });
 }
@@ -165,7 +165,7 @@ function renderLines(lines: readonly Line[]): string {
  * @throws {InvalidValueError} a NUL, at which Redis would cut the value
  */
 export function quoteArgument(property: string, text: string): string {
-  if (text.includes("\0")) throw new InvalidValueError(property, "contains a NUL character");
+  if (text.includes("\0")) throw new InvalidValueError(property, "contains a NUL character; expected none");
   if (plainArgument.test(text)) return text;
   return `"${text.replace(/["\\\x00-\x1f\x7f]/g, escapeCharacter)}"`;
 }

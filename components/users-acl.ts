@@ -113,7 +113,7 @@ export function checkDeclaredUsers(users: readonly DeclaredUser[], propertyOf: (
   users.forEach(({ name, rules = [] }, index) => {
     checkDeclaredName(propertyOf(index), name);
     const first = users.findIndex((user) => user.name === name);
-    if (first !== index) throw new InvalidValueError(propertyOf(index), `${name} is already ${propertyOf(first)}`);
+    if (first !== index) throw new InvalidValueError(propertyOf(index), `${name} is already ${propertyOf(first)}; expected each name once`);
     checkRules(`${propertyOf(index)}.rules`, rules);
   });
 }
@@ -131,7 +131,7 @@ function checkUserName(property: string, name: string): void {
 function checkUser(user: AclUser, seen: Set<string>): void {
   const property = `users.${JSON.stringify(user.name).slice(1, -1)}`;
   checkUserName(property, user.name);
-  if (seen.has(user.name)) throw new InvalidValueError(property, "is declared twice");
+  if (seen.has(user.name)) throw new InvalidValueError(property, "is declared twice; expected each name once");
   seen.add(user.name);
   if (user.passwords.length === 0 || user.passwords.some((password) => password === "")) {
     throw new InvalidValueError(property, "has no password; expected at least one");

@@ -97,6 +97,6 @@ function checkListeners({ nodes, proxyListen, adminListen }: Pick<Settings, "nod
   });
   for (const [property, { port }] of [["proxyListen", proxyListen], ["adminListen", adminListen]] as const) {
     const other = taken.get(port);
-    if (other !== undefined) throw new InvalidValueError(property, `port ${port} is already ${other}`);
+    if (other !== undefined) throw new InvalidValueError(property, `port ${port} is already ${other}; expected one of its own`);
   }
 }

@@ -37,7 +37,7 @@ export async function findPortObstacle(host: string, port: number): Promise<Port
 }
 
 function describe(host: string, port: number, code: string, holder: Holder | undefined): string {
-  if (code === "EADDRNOTAVAIL") return `${host} is not an address of this machine`;
+  if (code === "EADDRNOTAVAIL") return `${host} is not an address of this machine; expected one of those that \`ip address\` shows`;
   if (code === "EACCES") return `port ${port} needs more rights; ports below 1024 are root's`;
   if (code !== "EADDRINUSE") return `cannot listen on ${host}:${port} (${code})`;
   const who = holder === undefined ? "another program" : `${holder.name} (pid ${holder.pid})`;

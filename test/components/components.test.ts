@@ -225,9 +225,9 @@ test("a component that refuses its declaration has declared nothing but itself",
       ["wrong:door", {}, 'name: "wrong:door" is not a name; expected 1 to 64 letters, digits, dots, hyphens and underscores'],
       ["wrong-a", { databaseName: "orders db" }, 'databaseName: "orders db" is not a name; expected 1 to 64 letters, digits, dots, hyphens and underscores'],
       ["wrong-b", { admin: { host: "10.0.0.1", port: 7390 } }, "admin: 10.0.0.1 is not a loopback address; expected such as 127.0.0.1:7390, because whoever reaches it is asked for nothing"],
-      ["wrong-c", { listen: { host: "localhost", port: 7379 } }, 'listen: "localhost" is not an IP address'],
+      ["wrong-c", { listen: { host: "localhost", port: 7379 } }, 'listen: "localhost" is not an IP address; expected such as 127.0.0.1'],
       ["wrong-d", { listen: loopback(65_536) }, "listen: port 65536 is out of range; expected 1 to 65535"],
-      ["wrong-e", { listen: loopback(7390) }, "admin: port 7390 is already the port of listen"],
+      ["wrong-e", { listen: loopback(7390) }, "admin: port 7390 is already the port of listen; expected one of its own"],
       ["wrong-f", { seeds: [] }, "seeds: is empty; expected at least one node of the cluster"],
     ];
     for (const [name, change, message] of wrongDoors) {

@@ -124,7 +124,7 @@ describe("an environment that cannot be", () => {
   test("for an address of another machine is refused", async () => {
     // A test network (RFC 5737): no machine has an address of it.
     const said = await refuse({ nodes: environment.nodePorts.map((port, index) => `${index === 3 ? "192.0.2.1" : "127.0.0.1"}:${port}`) }, update);
-    assert.match(said, /nodes\[3\]: 192\.0\.2\.1 is not an address of this machine\n/);
+    assert.match(said, /nodes\[3\]: 192\.0\.2\.1 is not an address of this machine; expected one of those that `ip address` shows\n/);
   });
 
   test("in a directory that holds what it has not put there is refused, and the directory left as it is", async () => {

@@ -91,13 +91,13 @@ const refusals: readonly (readonly [key: string, value: unknown, message: string
   ["adminListen", "0.0.0.0:7390", "adminListen: 0.0.0.0 is not a loopback address; expected such as 127.0.0.1:7390, because whoever reaches it is asked for nothing"],
 
   // a port or an address twice
-  ["nodes", nodesWith(5, "10.0.0.1:7001"), "nodes[5]: port 10.0.0.1:7001 is already the port of nodes[0]"],
+  ["nodes", nodesWith(5, "10.0.0.1:7001"), "nodes[5]: port 10.0.0.1:7001 is already the port of nodes[0]; expected one of its own"],
   ["nodes", nodesWith(5, "10.0.0.2:7001"), "nodes[5]: port 7001 is already that of nodes[0]; on one machine each node needs a port of its own"],
-  ["nodes", nodesWith(5, "10.0.0.1:17002"), "nodes[1]: cluster bus port 10.0.0.1:17002 is already the port of nodes[5]"],
-  ["proxyListen", "127.0.0.1:7003", "proxyListen: port 7003 is already the port of nodes[2]"],
-  ["proxyListen", "127.0.0.1:17003", "proxyListen: port 17003 is already the cluster bus port of nodes[2]"],
-  ["proxyListen", "127.0.0.1:7390", "adminListen: port 7390 is already the port of proxyListen"],
-  ["adminListen", "127.0.0.1:7001", "adminListen: port 7001 is already the port of nodes[0]"],
+  ["nodes", nodesWith(5, "10.0.0.1:17002"), "nodes[1]: cluster bus port 10.0.0.1:17002 is already the port of nodes[5]; expected one of its own"],
+  ["proxyListen", "127.0.0.1:7003", "proxyListen: port 7003 is already the port of nodes[2]; expected one of its own"],
+  ["proxyListen", "127.0.0.1:17003", "proxyListen: port 17003 is already the cluster bus port of nodes[2]; expected one of its own"],
+  ["proxyListen", "127.0.0.1:7390", "adminListen: port 7390 is already the port of proxyListen; expected one of its own"],
+  ["adminListen", "127.0.0.1:7001", "adminListen: port 7001 is already the port of nodes[0]; expected one of its own"],
 
   // nodes that make no cluster
   ["nodes", [], "nodes: 0 nodes are too few; expected at least 6: 3 masters with 1 replica(s) each"],
@@ -109,16 +109,16 @@ const refusals: readonly (readonly [key: string, value: unknown, message: string
   ["users", [], "users: is empty; expected at least one Redis user, such as alice"],
   ["users", [""], 'users[0]: "" is not a Redis user name; expected printable ASCII without spaces'],
   ["users", ["alice", "bob smith"], 'users[1]: "bob smith" is not a Redis user name; expected printable ASCII without spaces'],
-  ["users", ["alice", "bob", "alice"], "users[2]: alice is already users[0]"],
+  ["users", ["alice", "bob", "alice"], "users[2]: alice is already users[0]; expected each name once"],
   ["users", ["default"], "users[0]: default is switched off always, so that nobody gets in without a name; expected another name"],
   ["users", ["proxy"], "users[0]: proxy is a user of this toolkit itself; expected another name"],
 
   // parameters of Redis
-  ["redisParameters", { "max memory": "1mb" }, "redisParameters.max memory: not the name of a redis.conf parameter; expected lower-case letters, digits and hyphens"],
+  ["redisParameters", { "max memory": "1mb" }, "redisParameters.max memory: is not the name of a redis.conf parameter; expected lower-case letters, digits and hyphens"],
   ["redisParameters", { port: 6379 }, "redisParameters.port: cannot be set: this toolkit decides its value"],
   ["redisParameters", { requirepass: "s3cret" }, "redisParameters.requirepass: cannot be set: with an aclfile Redis accepts it and ignores it; declare a user instead"],
-  ["redisParameters", { save: [] }, "redisParameters.save: an empty list; expected at least one value"],
-  ["redisParameters", { maxmemory: "1mb\0" }, "redisParameters.maxmemory: contains a NUL character"],
+  ["redisParameters", { save: [] }, "redisParameters.save: is an empty list; expected at least one value"],
+  ["redisParameters", { maxmemory: "1mb\0" }, "redisParameters.maxmemory: contains a NUL character; expected none"],
 
   // names
   ["databaseName", "", 'databaseName: "" is not a name; expected 1 to 64 letters, digits, dots, hyphens and underscores'],
