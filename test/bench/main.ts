@@ -7,13 +7,17 @@ import { makeLeaf } from "../support/certificates.ts";
 import { TestCluster } from "../support/redis-cluster.ts";
 import { cellName, runLoad } from "./load.ts";
 import type { Cell, Sample } from "./load.ts";
-import { PeerUnavailableError } from "./peer.ts";
+import { measureConnections } from "./connections.ts";
+import type { ConnectionCost } from "./connections.ts";
+import { loadUser, PeerUnavailableError } from "./peer.ts";
 import type { Peer, PeerContext } from "./peer.ts";
 import { startDirect } from "./peers/direct.ts";
 import { startEnvoy } from "./peers/envoy.ts";
 import { startHaproxy } from "./peers/haproxy.ts";
 import { startRedisAccess } from "./peers/redis-access.ts";
+import { plot } from "./plot.ts";
 import { summarize, table } from "./report.ts";
+import type { SummaryRow } from "./report.ts";
 
 const HELP = `Usage: npm run bench [-- options]
 
@@ -25,7 +29,9 @@ Options:
   --rounds N       interleaved rounds, of which medians are shown (default 5; with --quick 3)
   --peers A,B      only these: direct, redis-access, envoy, haproxy (default all)
   --cells TEXT     only cells whose name holds the text, such as "pipeline 16"
+  --connections N  also opens so many idle connections to the access proxy: memory for each, handshakes, resumption
   --json FILE      writes all samples as JSON
+  --svg DIR        draws requests per second and processor time as SVG, into this directory
   --help           this text
 `;
 
@@ -52,7 +58,7 @@ function cells(quick: boolean): Cell[] {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { quick: { type: "boolean" }, rounds: { type: "string" }, peers: { type: "string" }, cells: { type: "string" }, json: { type: "string" }, help: { type: "boolean" } },
+    options: { quick: { type: "boolean" }, rounds: { type: "string" }, peers: { type: "string" }, cells: { type: "string" }, json: { type: "string" }, svg: { type: "string" }, connections: { type: "string" }, help: { type: "boolean" } },
   });
   if (values.help === true) {
     process.stdout.write(HELP);
@@ -74,12 +80,33 @@ async function main(): Promise<void> {
     const samples = await measure(peers, chosen, rounds);
     const summary = summarize(samples);
     process.stdout.write(`${table(summary)}\n`);
-    if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rounds, samples, summary }, null, 2)}\n`);
+    const connections = values.connections === undefined ? undefined : await idleClients(peers, Number(values.connections), context);
+    if (connections !== undefined) {
+      const { kibEach, handshakeMicros, resumedMicros } = connections;
+      process.stdout.write(`${connections.connections} idle clients: ${kibEach.toFixed(1)} KiB each; handshake and login ${handshakeMicros.toFixed(0)} us of CPU, ${resumedMicros.toFixed(0)} us where a TLS session is resumed\n`);
+    }
+    const runs = Object.fromEntries([...samples].map(([cell, byPeer]) => [cell, Object.fromEntries(byPeer)]));
+    if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rounds, samples: runs, summary, connections }, null, 2)}\n`);
+    if (values.svg !== undefined) draw(values.svg, summary);
   } finally {
     await Promise.all(peers.map((peer) => peer.stop()));
     await cluster.stop();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+async function idleClients(peers: readonly Peer[], count: number, { cluster }: PeerContext): Promise<ConnectionCost> {
+  const peer = peers.find(({ idle }) => idle !== undefined);
+  if (peer?.idle === undefined || peer.pid === undefined || !(count > 0)) throw new Error("--connections: expected a number above 0, and redis-access among the peers");
+  process.stderr.write(`${count} idle connections\n`);
+  return measureConnections({ pid: peer.pid, ...peer.idle }, cluster.passwords[loadUser]!, count);
+}
+
+function draw(directory: string, summary: readonly SummaryRow[]): void {
+  const gets = summary.filter(({ cell }) => /^GET 64 B, pipeline \d+, 50 /.test(cell));
+  const machine = "GET of 64 bytes, 50 connections, mutual TLS on both sides; each group has its own scale";
+  writeFileSync(join(directory, "requests-per-second.svg"), plot(gets, { title: "Requests per second (more is better)", unit: machine, value: (row) => row.requestsPerSecond }));
+  writeFileSync(join(directory, "cpu-per-request.svg"), plot(gets, { title: "Processor time of the proxy for a request, in microseconds (less is better)", unit: machine, value: (row) => row.cpuMicros }));
 }
 
 async function startPeer(name: string, context: PeerContext): Promise<Peer | undefined> {

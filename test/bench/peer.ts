@@ -7,6 +7,8 @@ export interface Peer {
   readonly connect: readonly string[];
   /** The process whose processor time and memory are measured; undefined where nothing stands between client and Redis. */
   readonly pid: number | undefined;
+  /** Where clients of another kind than redis-benchmark's can be opened, and by which files. */
+  readonly idle?: { readonly port: number; readonly files: PemFiles };
   stop(): Promise<void>;
 }
 

@@ -11,6 +11,7 @@ export async function startRedisAccess({ cluster, directory }: PeerContext, name
   const at = (file: string): string => join(directory, `${name}-${file}`);
   const contents = { "ca.crt": cluster.authorities.proxy.certPem, "user.crt": proxy.certificate.certPem, "user.key": proxy.certificate.keyPem };
   for (const [file, content] of Object.entries(contents)) writeFileSync(at(file), content, { mode: 0o600 });
-  const connect = [...tlsArguments(proxy.port, { ca: at("ca.crt"), cert: at("user.crt"), key: at("user.key") }), "--user", loadUser, "-a", cluster.passwords[loadUser]!];
-  return { name, connect, pid: proxy.child.pid, stop: () => proxy.stop() };
+  const own = { ca: at("ca.crt"), cert: at("user.crt"), key: at("user.key") };
+  const connect = [...tlsArguments(proxy.port, own), "--user", loadUser, "-a", cluster.passwords[loadUser]!];
+  return { name, connect, pid: proxy.child.pid, idle: { port: proxy.port, files: own }, stop: () => proxy.stop() };
 }
