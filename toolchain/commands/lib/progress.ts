@@ -65,7 +65,9 @@ function describeSteps(operation: string, steps: readonly StepMetadata[]): strin
 }
 
 function describeDiffs(diffs: StepMetadata["diffs"]): string {
-  return diffs === undefined || diffs === null || diffs.length === 0 ? "" : ` (${diffs.join(", ")} was not as declared)`;
+  // What had drifted is a list of its own, for `npm run drift`; its name says nothing to a person.
+  const named = (diffs ?? []).filter((name) => name !== "drift");
+  return named.length === 0 ? "" : ` (${named.join(", ")} was not as declared)`;
 }
 
 /** A message of the engine without the marks that it makes, even without colours, where one would begin: <{%reset%}>. */
