@@ -46,7 +46,7 @@ export function compareParameters(reference: ReferenceParameters, own: ReadonlyM
 
 /** Redis lists a parameter that was renamed under both names (redis src/config.c). */
 function currentName(name: string): string {
-  return name.replace("slave", "replica").replace("ziplist", "listpack");
+  return name === "lua-time-limit" ? "busy-reply-threshold" : name.replace("slave", "replica").replace("ziplist", "listpack");
 }
 
 /** The difference in an operator's words; a secret is named by its hash. */

@@ -20,14 +20,17 @@ interface Holder {
 /** How long a listener that cannot be seen is looked for: it may have ended between the two looks, and then the port is free. */
 const unseenLimitMs = 1000;
 
-/** Tries to listen at an address; undefined if it is free. Nothing listens afterwards. */
-export async function findPortObstacle(host: string, port: number): Promise<PortObstacle | undefined> {
+/**
+ * Tries to listen at an address; undefined if it is free. Nothing listens afterwards.
+ * @param likely process that is expected there: it is looked at first, and all others only where it does not hold the port
+ */
+export async function findPortObstacle(host: string, port: number, likely?: number): Promise<PortObstacle | undefined> {
   let obstacle: PortObstacle | undefined;
   await poll(
     unseenLimitMs,
     async () => {
       const code = await tryListening(host, port);
-      const holder = code === "EADDRINUSE" ? await findListener(port) : undefined;
+      const holder = code === "EADDRINUSE" ? await findListener(port, likely) : undefined;
       obstacle = code === undefined ? undefined : { reason: describe(host, port, code, holder), pid: holder?.pid };
       return code === "EADDRINUSE" && holder === undefined ? undefined : true;
     },
@@ -59,11 +62,11 @@ function tryListening(host: string, port: number): Promise<string | undefined> {
 }
 
 /** The process that listens on a TCP port, as far as this user may see (proc(5): /proc/net/tcp, /proc/<pid>/fd). */
-async function findListener(port: number): Promise<Holder | undefined> {
+async function findListener(port: number, likely: number | undefined): Promise<Holder | undefined> {
   const inodes = (await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map((file) => listeningInodes(file, port)))).flat();
   if (inodes.length === 0) return undefined;
-  const holders = await socketHolders();
-  const pid = inodes.map((inode) => holders.get(inode)).find((holder) => holder !== undefined);
+  const holderIn = (holders: ReadonlyMap<string, number>): number | undefined => inodes.map((inode) => holders.get(inode)).find((holder) => holder !== undefined);
+  const pid = (likely === undefined ? undefined : holderIn(await lookForSockets([String(likely)]))) ?? holderIn(await socketHolders());
   return pid === undefined ? undefined : { pid, name: await programName(pid) };
 }
 
@@ -74,13 +77,15 @@ let looking: Promise<ReadonlyMap<string, number>> | undefined;
  * for a dozen ports at once. A holder that such a look has missed is found by the next one.
  */
 function socketHolders(): Promise<ReadonlyMap<string, number>> {
-  looking ??= lookForSockets().finally(() => (looking = undefined));
+  looking ??= readdir("/proc")
+    .then((names) => lookForSockets(names.filter((name) => /^\d+$/.test(name))))
+    .finally(() => (looking = undefined));
   return looking;
 }
 
-async function lookForSockets(): Promise<ReadonlyMap<string, number>> {
+async function lookForSockets(pids: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const holders = new Map<string, number>();
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+  for (const pid of pids) {
     const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
     const targets = await Promise.all(descriptors.map((descriptor) => readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "")));
     for (const target of targets.filter((name) => name.startsWith("socket:"))) holders.set(target, holders.get(target) ?? Number(pid));
