@@ -75,7 +75,7 @@ export class RedisNode extends pulumi.ComponentResource {
     const { host: ip, port } = args.address;
     const certificate = new NodeCertificate(`${name}-tls`, { authority: args.redisAuthority, host: ip }, { parent: this });
     const at = (file: string): pulumi.Output<string> => pulumi.interpolate`${args.directory}/${file}`;
-    this.login = { caFile: at("ca.crt"), certFile: at("server.crt"), keyFile: at("server.key"), pem: { ca: args.redisAuthority.certPem, cert: certificate.certPem, key: certificate.keyPem }, ...args.provisioner };
+    this.login = { caFile: at("ca.crt"), certFile: at("server.crt"), keyFile: at("server.key"), pem: { ca: args.redisAuthority.certPem, cert: certificate.certPem, key: certificate.keyPem }, ...args.provisioner, password: pulumi.secret(args.provisioner.password) };
     const redisConf = renderConf(args);
     const contents = {
       "server.crt": certificate.certPem,

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import * as pulumi from "@pulumi/pulumi";
 import type { ExtendedUse } from "../../components/certificate-profile.ts";
-import { AccessProxy, CertificateAuthority, CertificateProfileError, InvalidValueError, LeafCertificate, LocalHost, NodeCertificate, RedisCluster, TrustBundle } from "../../components/index.ts";
+import { AccessProxy, CertificateAuthority, CertificateProfileError, InvalidValueError, LeafCertificate, LocalHost, NodeCertificate, RedisCluster, RedisNode, TrustBundle } from "../../components/index.ts";
 import type { AccessProxyArgs, AuthorityKind, NodeAddress, ProxyAuthorities, RedisClusterArgs } from "../../components/index.ts";
 import { assertGolden } from "./support/golden.ts";
 import { MockEngine, valueOf } from "./support/mock-engine.ts";
@@ -102,6 +102,18 @@ test("private keys and passwords are secrets, and nothing shows them in an input
     if (shows(inputs, new Set())) held++;
   }
   assert.ok(held > 20, "keys, redis.conf and the logins of the nodes do hold secrets");
+});
+
+test("passwords that a program hands over as plain text are secrets from then on", async () => {
+  const { result: node, registrations } = await MockEngine.run(() => {
+    const redisAuthority = new CertificateAuthority("redis-ca", { kind: "redis" });
+    const bundle = new TrustBundle("bundle", { redisAuthority, dbClientAuthority: new CertificateAuthority("db-client-ca", { kind: "db_client" }) });
+    const logins = { replication: { user: "replica-user", password: "plain-one" }, provisioner: { user: "provisioner", password: "plain-two" } };
+    return new RedisNode("node", { host, address: { host: "127.0.0.1", port: 7001 }, directory: "/srv/node", redisAuthority, bundle, usersAcl: "user default off\n", ...logins });
+  });
+  const holders = registrations.flatMap(({ name, inputs, secretInputs }) => Object.entries(inputs).filter(([, value]) => JSON.stringify(value).includes("plain-")).map(([input]) => [`${name} ${input}`, secretInputs.has(input)] as const));
+  assert.deepEqual(holders.sort(), ["node-process nodeDeclaration", "node-process readyRedis", "node-redis.conf content"].map((input) => [input, true]));
+  assert.equal(await pulumi.isSecret(pulumi.output(node.login.password)), true);
 });
 
 test("an authority is protected unless its program says otherwise, and nothing else is", async () => {
