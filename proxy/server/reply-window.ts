@@ -28,8 +28,12 @@ export class ReplyWindow {
     this.size = Math.min(FIRST_SIZE, maxRequests);
   }
 
-  /** Books `bytes` of replies, in which `replies` came to their end. */
-  add(bytes: number, replies: number): void {
+  /**
+   * Books `bytes` of replies, in which `replies` came to their end.
+   *
+   * @returns bytes of a reply, as far as it has come; the mean where several ended
+   */
+  add(bytes: number, replies: number): number {
     this.#partial += bytes;
     const mean = this.#partial / Math.max(1, replies);
     if (mean > this.#expected) this.#expected = mean;
@@ -44,5 +48,6 @@ export class ReplyWindow {
       this.#replies = 0;
     }
     this.size = Math.max(1, Math.min(size, this.#maxRequests, Math.floor(this.#maxBytes / this.#expected)));
+    return mean;
   }
 }

@@ -106,7 +106,7 @@ export class Session implements ReplyTarget {
         this.#release();
       },
     });
-    this.#stall = new StallGuard(options.socket, options.limits, {
+    this.#stall = new StallGuard(options.socket, options.limits, () => this.#queue.heldBytes, {
       onStall: () => {
         // What comes on a connection of the session's own is nobody else's, and need not be taken before it can be passed on.
         this.#subscription?.pause();
@@ -144,7 +144,7 @@ export class Session implements ReplyTarget {
 
   deliver(exchange: Exchange, bytes: Buffer, start: number, end: number, complete: number): void {
     if (this.#ended) return;
-    this.#window.add(end - start, complete);
+    this.#took(end - start, complete);
     this.#queue.deliver(exchange, bytes, start, end);
     this.#afterReplies();
   }
@@ -469,8 +469,15 @@ export class Session implements ReplyTarget {
     const failure = errorWord(reply);
     if (failure !== undefined) place.failures = [{ index: 0, word: failure }];
     place.answered = 1;
+    this.#took(reply.length, 1);
     this.#queue.deliver(place, reply, 0, reply.length);
     this.#afterReplies();
+  }
+
+  /** Books bytes of replies that came for the client, in which so many replies end. */
+  #took(bytes: number, complete: number): void {
+    this.#stall.note(this.#window.add(bytes, complete));
+    if (this.#queue.heldBytes > this.#options.limits.maxClientOutputBytes) this.#stall.check();
   }
 
   /** Sends one request by a delivery, and takes no other until it is answered. */

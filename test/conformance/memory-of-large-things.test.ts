@@ -8,7 +8,7 @@ import { growthDuring } from "../support/process-memory.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { TestCluster } from "../support/redis-cluster.ts";
 import { sized } from "../support/soak.ts";
-import { within } from "../support/wait-for.ts";
+import { waitFor, within } from "../support/wait-for.ts";
 
 // A proxy of its own for each case: memory that a process has had once, it seldom gives back, and the next case would not show.
 // The bounds are in mebibytes over what the proxy held before; the numbers seen are printed.
@@ -155,6 +155,22 @@ test("slow readers, a large value each way, deep pipelines, KEYS and a subscribe
       ...Array.from({ length: 3 }, () => deepPipeline(proxy, "*2\r\n$3\r\nGET\r\n$5\r\nsmall\r\n", 100_000)),
     ]);
     for (const client of [...slow, subscriber, publisher, writer, reader, lister]) client.close();
+  }, limits);
+});
+
+test("a client that asks for 32 large values at once and reads none is dropped before all of them are there", async (context) => {
+  const limits = { max_client_output_bytes: mebibyte, client_stall_ms: 60_000 };
+  await grows(context, 90, async (proxy) => {
+    const client = await RawConnection.open(proxy);
+    await client.ask("SET", "eight", Buffer.alloc(8 * mebibyte, "v"));
+    const remote = `127.0.0.1:${client.socket.localPort!}`;
+    client.socket.pause();
+    for (let i = 0; i < 32; i++) client.send("GET", "eight");
+    await waitFor("it is dropped", 30_000, () => proxy.audit().some((line) => line["event"] === "session_end" && line["remote"] === remote));
+    client.close();
+    const other = await RawConnection.open(proxy);
+    assert.equal(await other.ask("PING"), "+PONG\r\n");
+    other.close();
   }, limits);
 });
 
