@@ -50,4 +50,11 @@ export class ReplyWindow {
     this.size = Math.max(1, Math.min(size, this.#maxRequests, Math.floor(this.#maxBytes / this.#expected)));
     return mean;
   }
+
+  /** Books a reply of `bytes` that the proxy has put together itself. Such requests cost more than others: small replies to them make the window no larger than at first. */
+  expect(bytes: number): void {
+    this.#expected = bytes > this.#expected ? bytes : this.#expected + (bytes - this.#expected) / this.size;
+    const most = Math.max(this.size, Math.min(FIRST_SIZE, this.#maxRequests));
+    this.size = Math.max(1, Math.min(most, Math.floor(this.#maxBytes / this.#expected)));
+  }
 }

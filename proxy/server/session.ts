@@ -144,8 +144,9 @@ export class Session implements ReplyTarget {
 
   deliver(exchange: Exchange, bytes: Buffer, start: number, end: number, complete: number): void {
     if (this.#ended) return;
-    this.#took(end - start, complete);
+    this.#stall.note(this.#window.add(end - start, complete));
     this.#queue.deliver(exchange, bytes, start, end);
+    if (this.#queue.heldBytes > this.#options.limits.maxClientOutputBytes) this.#stall.check();
     this.#afterReplies();
   }
 
@@ -469,15 +470,10 @@ export class Session implements ReplyTarget {
     const failure = errorWord(reply);
     if (failure !== undefined) place.failures = [{ index: 0, word: failure }];
     place.answered = 1;
-    this.#took(reply.length, 1);
+    this.#window.expect(reply.length);
+    this.#stall.note(reply.length);
     this.#queue.deliver(place, reply, 0, reply.length);
     this.#afterReplies();
-  }
-
-  /** Books bytes of replies that came for the client, in which so many replies end. */
-  #took(bytes: number, complete: number): void {
-    this.#stall.note(this.#window.add(bytes, complete));
-    if (this.#queue.heldBytes > this.#options.limits.maxClientOutputBytes) this.#stall.check();
   }
 
   /** Sends one request by a delivery, and takes no other until it is answered. */

@@ -42,3 +42,13 @@ test("it is never larger than it may be", () => {
   for (let i = 0; i < 100; i++) window.add(1, 1);
   assert.equal(window.size, 1);
 });
+
+test("a large reply that was put together shrinks it, and small ones make it no larger than at first", () => {
+  const window = new ReplyWindow(10_000, 1_048_576);
+  for (let i = 0; i < 1_000; i++) window.expect(5);
+  assert.equal(window.size, 32);
+  window.expect(131_072);
+  assert.equal(window.size, 8);
+  for (let i = 0; i < 1_000; i++) window.expect(5);
+  assert.equal(window.size, 32);
+});
