@@ -25,6 +25,8 @@ interface Kind {
 
 const limitMs = 30_000;
 const keyCount = 500;
+/** What somebody sets by hand where a secret belongs. */
+const secret = "correct horse battery staple";
 
 describe("drift", () => {
   let drifting: DriftingEnvironment;
@@ -87,12 +89,14 @@ describe("drift", () => {
   async function mendAll(kinds: readonly Kind[]): Promise<void> {
     for (const kind of kinds) await kind.inject();
     const before = drifting.environment.processes();
+    const state = drifting.environment.state();
     const { status, problem, differences, milliseconds } = await drifting.check();
     assert.deepEqual([status, problem], [7, ""]);
     const found = kinds.flatMap((kind) => kind.found);
     assert.deepEqual(differences.map(({ subject, thing, mend }) => `${subject}: ${thing} (${mend})`).sort(), found.map(([what, mend]) => `${what} (${mend})`).sort());
     for (const [what, , actual] of found) assert.match(differences.find(({ subject, thing }) => `${subject}: ${thing}` === what)!.actual, actual, what);
-    assert.deepEqual(drifting.environment.processes(), before, "a check changes nothing");
+    assert.deepEqual([drifting.environment.processes(), drifting.environment.state()], [before, state], "a check changes nothing");
+    assert.ok(!JSON.stringify(differences).includes(secret), "a secret is shown");
     const start = performance.now();
     const changes = await drifting.environment.mend();
     costs.push(`${kinds.map(({ name }) => name).join("; ")}: found in ${milliseconds / 1000} s, mended in ${Math.round(performance.now() - start) / 1000} s`);
@@ -101,6 +105,7 @@ describe("drift", () => {
     const restarted = [...now.keys()].filter((name) => before.get(name)?.startTime !== now.get(name)?.startTime);
     assert.deepEqual(restarted.sort(), kinds.flatMap(({ restarted: records }) => records ?? []).sort());
     assert.equal(now.size, 7);
+    assert.ok(!drifting.environment.state().includes(secret), "a secret is kept");
   }
 
   test("of parameters and users, changed in running nodes, is named one by one and put right while they run", async () => {
@@ -117,9 +122,9 @@ describe("drift", () => {
       live(d, "default switched on", "user default", ["ACL", "SETUSER", "default", "on", "nopass"], /^on nopass$/),
       live(e, "protected mode switched off", "parameter protected-mode", ["CONFIG", "SET", "protected-mode", "no"], /^no$/),
       live(e, "a user removed", "user replica-user", ["ACL", "DELUSER", "replica-user"], /^no such user$/),
-      live(f, "the replication password changed", "parameter masterauth", ["CONFIG", "SET", "masterauth", "a secret"], /^sha256 [0-9a-f]{12}…$/),
+      live(f, "the replication password changed", "parameter masterauth", ["CONFIG", "SET", "masterauth", secret], /^sha256 [0-9a-f]{12}…$/),
       live(f, "a right taken away", "user alice", ["ACL", "SETUSER", "alice", "-@dangerous"], /^-@dangerous/),
-      live(a, "a password for default by requirepass", "parameter requirepass", ["CONFIG", "SET", "requirepass", "a secret"], /^sha256 [0-9a-f]{12}…$/),
+      live(a, "a password for default by requirepass", "parameter requirepass", ["CONFIG", "SET", "requirepass", secret], /^sha256 [0-9a-f]{12}…$/),
     ].map((kind) => (kind.name.includes("requirepass") ? { ...kind, found: [...kind.found, [node(a, "user default"), "live", /^password sha256/] as const] } : kind)));
   });
 
