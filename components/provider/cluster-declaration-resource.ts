@@ -5,6 +5,7 @@ import { nodeName } from "../cluster-plan.ts";
 import { integer, list, object, path, text } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import { ignoreAbsent } from "./atomic-file.ts";
+import { declarationOnly } from "./resource-type.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
 
 const fields = {
@@ -22,19 +23,9 @@ type Inputs = Parsed<typeof fields>;
  */
 export const clusterDeclarationResource: ResourceType<typeof fields> = {
   fields,
-  leftOut: [],
-  notCompared: [],
-  replaceOn: [],
-  outputs: [],
-  secretOutputs: [],
-  expectations: [],
-  expectedFrom: [],
-  expect: () => ({}),
+  ...declarationOnly,
   preflight,
   identify: ({ directory }) => directory,
-  create: (inputs) => Promise.resolve(inputs),
-  read: (inputs) => Promise.resolve(inputs),
-  update: (inputs) => Promise.resolve(inputs),
   delete: () => Promise.resolve(),
 };
 

@@ -1,4 +1,5 @@
 import { flag, text } from "../fields.ts";
+import { declarationOnly } from "./resource-type.ts";
 import type { ResourceType } from "./resource-type.ts";
 
 const fields = {
@@ -25,19 +26,9 @@ export class ProtectedStackError extends Error {
  */
 export const protectionResource: ResourceType<typeof fields> = {
   fields,
-  leftOut: [],
-  notCompared: [],
-  replaceOn: [],
-  outputs: [],
-  secretOutputs: [],
-  expectations: [],
-  expectedFrom: [],
-  expect: () => ({}),
+  ...declarationOnly,
   preflight: () => Promise.resolve([]),
   identify: () => "protection",
-  create: (inputs) => Promise.resolve(inputs),
-  read: (inputs) => Promise.resolve(inputs),
-  update: (inputs) => Promise.resolve(inputs),
   delete({ on, howToLift }) {
     return on ? Promise.reject(new ProtectedStackError(howToLift)) : Promise.resolve();
   },

@@ -56,3 +56,18 @@ export interface ResourceType<F extends Fields> {
   /** Removes it; succeeds if it is gone already. */
   delete(inputs: Parsed<F>, state: Values): Promise<void>;
 }
+
+/** What resources have in common that are nothing but their declaration: making, reading and changing them touches nothing outside the state. */
+export const declarationOnly = {
+  leftOut: [],
+  notCompared: [],
+  replaceOn: [],
+  outputs: [],
+  secretOutputs: [],
+  expectations: [],
+  expectedFrom: [],
+  expect: () => ({}),
+  create: <I>(inputs: I) => Promise.resolve(inputs),
+  read: <I>(inputs: I) => Promise.resolve(inputs),
+  update: <I>(inputs: I) => Promise.resolve(inputs),
+};
