@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { InvalidValueError } from "../invalid-value-error.ts";
 import type { Fields, Parsed } from "../fields.ts";
 import { refuseStrangers } from "../fields.ts";
-import type { CheckFailure, ResourceType } from "./resource-type.ts";
+import type { CheckFailure, KnownInputs, Report, ResourceType } from "./resource-type.ts";
 import { decode, encode, holdsUnknown, unknown } from "./wire.ts";
 import type { Decoded, Values } from "./wire.ts";
 
@@ -16,9 +16,9 @@ export interface Difference {
 export interface WireResource {
   check(old: Values | undefined, news: Values): Promise<{ readonly inputs: Values; readonly failures: readonly CheckFailure[] }>;
   diff(state: Values, news: Values): Difference;
-  create(news: Values, preview: boolean): Promise<{ readonly id: string; readonly state: Values }>;
+  create(news: Values, preview: boolean, report: Report): Promise<{ readonly id: string; readonly state: Values }>;
   read(inputs: Values, state: Values): Promise<Values | undefined>;
-  update(state: Values, news: Values, preview: boolean): Promise<Values>;
+  update(state: Values, news: Values, preview: boolean, report: Report): Promise<Values>;
   delete(inputs: Values, state: Values): Promise<void>;
 }
 
@@ -27,22 +27,23 @@ export function onWire<F extends Fields>(type: ResourceType<F>): WireResource {
   return {
     check: (old, news) => check(type, old, news),
     diff: (state, news) => diff(type, decode(state).values, decode(news).values),
-    async create(news, preview) {
+    async create(news, preview, report) {
       const inputs = decode(news);
       if (preview) return { id: "", state: encode(foreseen(type, inputs, {}), stateSecrets(type, inputs)) };
       const typed = parse(type, inputs.values);
-      return { id: type.identify(typed), state: toState(type, inputs, await type.create(typed)) };
+      return { id: type.identify(typed), state: toState(type, inputs, await type.create(typed, report)) };
     },
     async read(wireInputs, wireState) {
       const inputs = decode(wireInputs);
       const actual = await type.read(parse(type, inputs.values), decode(wireState).values);
       return actual === undefined ? undefined : toState(type, inputs, actual);
     },
-    async update(state, news, preview) {
+    async update(state, news, preview, report) {
       const inputs = decode(news);
       const old = decode(state).values;
-      if (preview) return encode(foreseen(type, inputs, old), stateSecrets(type, inputs));
-      return toState(type, inputs, await type.update(parse(type, inputs.values), old));
+      if (!preview) return toState(type, inputs, await type.update(parse(type, inputs.values), old, report));
+      await type.foretell?.(knownOf(type, inputs.values), old, report);
+      return encode(foreseen(type, inputs, old), stateSecrets(type, inputs));
     },
     delete: (inputs, state) => type.delete(parse(type, decode(inputs).values), decode(state).values),
   };
@@ -52,13 +53,18 @@ async function check<F extends Fields>(type: ResourceType<F>, old: Values | unde
   const { values, secrets } = decode(news);
   const { parsed, failures } = parseKnown(type, values);
   if (failures.length > 0) return { inputs: news, failures };
-  const unknowns = new Set(Object.keys(parsed).filter((name) => holdsUnknown(parsed[name])));
-  const expectations = unknowns.size === 0 ? type.expect(parsed as Parsed<F>) : Object.fromEntries(type.expectations.map((name) => [name, unknown]));
+  const inputsKnown = knownOf(type, values);
+  const expectations = inputsKnown.unknown.size === 0 ? type.expect(parsed as Parsed<F>) : Object.fromEntries(type.expectations.map((name) => [name, unknown]));
   const hidden = new Set([...secrets, ...(type.expectedFrom.some((name) => secrets.has(name)) ? type.expectations : [])]);
   const inputs = encode({ ...parsed, ...expectations }, hidden);
-  const known = Object.fromEntries(Object.entries(parsed).filter(([name]) => !unknowns.has(name))) as Partial<Parsed<F>>;
   const previous = old === undefined ? undefined : parsePrevious(type, old);
-  return { inputs, failures: await type.preflight({ known, unknown: unknowns }, previous) };
+  return { inputs, failures: await type.preflight(inputsKnown, previous) };
+}
+
+function knownOf<F extends Fields>(type: ResourceType<F>, values: Values): KnownInputs<F> {
+  const { parsed } = parseKnown(type, values);
+  const unknowns = new Set(Object.keys(parsed).filter((name) => holdsUnknown(parsed[name])));
+  return { known: Object.fromEntries(Object.entries(parsed).filter(([name]) => !unknowns.has(name))) as Partial<Parsed<F>>, unknown: unknowns };
 }
 
 /** Parses each property that is known; an unknown one is checked once it is known, before it is used. */
@@ -107,8 +113,7 @@ function plain(value: unknown): unknown {
 }
 
 function foreseen<F extends Fields>(type: ResourceType<F>, { values }: Decoded, state: Values): Values {
-  const kept = type.keeps?.(values, state) ?? [];
-  return { ...withoutLeftOut(type, values), ...Object.fromEntries(type.outputs.map((name) => [name, kept.includes(name) ? state[name] : unknown])) };
+  return { ...withoutLeftOut(type, values), ...Object.fromEntries(type.outputs.map((name) => [name, unknown])), ...type.foresee?.(values, state) };
 }
 
 function toState<F extends Fields>(type: ResourceType<F>, inputs: Decoded, actual: Values): Values {

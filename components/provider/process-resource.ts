@@ -74,7 +74,7 @@ export const processResource: ResourceType<typeof fields> = {
   replaceOn: ["recordFile"],
   outputs: ["pid", "bundleRevision"],
   // What a node is told while it runs leaves its process alone; so whoever depends on the process is left alone too.
-  keeps: (inputs, state) => (state["state"] === "running" && state["fingerprint"] === inputs["fingerprint"] && isToldLive(state["drift"]) ? ["pid"] : []),
+  foresee: (inputs, state) => (state["state"] === "running" && state["fingerprint"] === inputs["fingerprint"] && isToldLive(state["drift"]) ? { pid: state["pid"] } : {}),
   secretOutputs: [],
   expectations: ["state", "fingerprint", "drift"],
   expectedFrom: ["environment"],

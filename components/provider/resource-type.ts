@@ -15,6 +15,14 @@ export interface KnownInputs<F extends Fields> {
   readonly unknown: ReadonlySet<string>;
 }
 
+/** Tells whoever watches an operation how it goes. */
+export interface Report {
+  /** A line that stays. */
+  say(line: string): void;
+  /** A line that is shown until the next one, or until the operation ends. */
+  status(line: string): void;
+}
+
 /**
  * One kind of resource: what it is made of, and how it is made, looked at, changed and removed.
  * Everything here works on plain typed values; marks of secrets and unknowns are the dispatcher's business.
@@ -32,8 +40,8 @@ export interface ResourceType<F extends Fields> {
   readonly replaceOn: readonly (keyof F & string)[];
   /** Outputs that are known only once it is made. */
   readonly outputs: readonly string[];
-  /** Which of the outputs an update from this state to these inputs leaves as they are; without it, none. */
-  keeps?(inputs: Values, state: Values): readonly string[];
+  /** Those of the outputs that can be told before an update from this state to these inputs; without it, none. */
+  foresee?(inputs: Values, state: Values): Values;
   /** Outputs that are secret whatever the inputs are. */
   readonly secretOutputs: readonly string[];
   /**
@@ -49,10 +57,12 @@ export interface ResourceType<F extends Fields> {
   /** Its id, for as long as it is not replaced. */
   identify(inputs: Parsed<F>): string;
   /** Makes it, or finishes what an interrupted run has begun. */
-  create(inputs: Parsed<F>): Promise<Values>;
+  create(inputs: Parsed<F>, report: Report): Promise<Values>;
   /** Looks at it; undefined if it is gone. Changes nothing. */
   read(inputs: Parsed<F>, state: Values): Promise<Values | undefined>;
-  update(inputs: Parsed<F>, state: Values): Promise<Values>;
+  update(inputs: Parsed<F>, state: Values, report: Report): Promise<Values>;
+  /** Tells at preview what an update from this state would do, where its properties do not say it; changes nothing. */
+  foretell?(inputs: KnownInputs<F>, state: Values, report: Report): Promise<void>;
   /** Removes it; succeeds if it is gone already. */
   delete(inputs: Parsed<F>, state: Values): Promise<void>;
 }

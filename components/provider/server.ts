@@ -5,6 +5,8 @@ import provider from "@pulumi/pulumi/proto/provider_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
 import type { WireResource } from "./dispatcher.ts";
+import { EngineLog, engineAddressFrom } from "./engine-log.ts";
+import type { Report } from "./resource-type.ts";
 import type { Values } from "./wire.ts";
 
 /**
@@ -45,6 +47,15 @@ function implementation({ version, resources }: ProviderOptions): grpc.UntypedSe
     if (resource === undefined) throw new Error(`this provider has no resource ${token}; it has ${Object.keys(resources).join(", ")}`);
     return resource;
   };
+  const log = new EngineLog(engineAddressFrom(process.argv));
+  const reportOn = (urn: string): Report => ({
+    say: (line) => {
+      log.say(urn, line);
+    },
+    status: (line) => {
+      log.status(urn, line);
+    },
+  });
   return {
     getPluginInfo: unary(() => {
       const info = new plugin.PluginInfo();
@@ -73,7 +84,7 @@ function implementation({ version, resources }: ProviderOptions): grpc.UntypedSe
     check: unary(async (request: provider.CheckRequest) => check(resourceOf(request.getUrn()), request)),
     diff: unary((request: provider.DiffRequest) => diff(resourceOf(request.getUrn()), request)),
     create: unary(async (request: provider.CreateRequest) => {
-      const created = await resourceOf(request.getUrn()).create(fromStruct(request.getProperties()), request.getPreview());
+      const created = await resourceOf(request.getUrn()).create(fromStruct(request.getProperties()), request.getPreview(), reportOn(request.getUrn()));
       const response = new provider.CreateResponse();
       response.setId(created.id);
       response.setProperties(toStruct(created.state));
@@ -90,7 +101,7 @@ function implementation({ version, resources }: ProviderOptions): grpc.UntypedSe
       return response;
     }),
     update: unary(async (request: provider.UpdateRequest) => {
-      const state = await resourceOf(request.getUrn()).update(fromStruct(request.getOlds()), fromStruct(request.getNews()), request.getPreview());
+      const state = await resourceOf(request.getUrn()).update(fromStruct(request.getOlds()), fromStruct(request.getNews()), request.getPreview(), reportOn(request.getUrn()));
       const response = new provider.UpdateResponse();
       response.setProperties(toStruct(state));
       return response;

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import { installedDependencies, requiredPlugins, runScript } from "../../toolchain/bridge/language-nodejs/required-plugins.ts";
 import { type ProgramRun, runArguments, runEnvironment } from "../../toolchain/bridge/language-nodejs/run-arguments.ts";
-import { engineAddressFrom } from "../../toolchain/bridge/lib/plugin-server.ts";
+import { engineAddressFrom } from "../../components/provider/engine-log.ts";
 
 const RUN: ProgramRun = {
   monitorAddress: "127.0.0.1:1",

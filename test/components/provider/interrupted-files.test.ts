@@ -29,7 +29,7 @@ test("is removed by whoever writes the file next", async () => {
 test("does not make a new directory a stranger's, and goes with it", async () => {
   const directory = path.join(root, "nodes");
   const inputs = { path: directory, mode: "0700", purge: false, keep: [], stack: "shop/dev" };
-  await directoryResource.create(inputs);
+  await directoryResource.create(inputs, { say: () => undefined, status: () => undefined });
   const [marker] = readdirSync(directory) as [string];
   rmSync(path.join(directory, marker));
   writeFileSync(temporaryOf(path.join(directory, marker)), "Made by");

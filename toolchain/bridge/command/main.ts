@@ -2,8 +2,7 @@
  * pulumi-resource-command: stands in for the official plugin of this name where that cannot be had. Types, inputs,
  * outputs and state are those of version 1.2.1. Commands on other machines are not in it.
  */
-import { EngineLog } from "../lib/engine-log.ts";
-import { engineAddressFrom } from "../lib/plugin-server.ts";
+import { EngineLog, engineAddressFrom } from "../../../components/provider/engine-log.ts";
 import type { Properties } from "../lib/properties.ts";
 import { serveProvider } from "../lib/provider-server.ts";
 import { reveal } from "../lib/properties.ts";

@@ -11,7 +11,8 @@ import language from "@pulumi/pulumi/proto/language_pb.js";
 import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 
-import { engineAddressFrom, servePlugin } from "../lib/plugin-server.ts";
+import { engineAddressFrom } from "../../../components/provider/engine-log.ts";
+import { servePlugin } from "../lib/plugin-server.ts";
 import { type UnaryMethod, unary } from "../lib/rpc.ts";
 import { ProgramRunner, sdkVersion } from "./program-runner.ts";
 import { installedDependencies, requiredPlugins } from "./required-plugins.ts";

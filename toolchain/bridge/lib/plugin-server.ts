@@ -37,9 +37,3 @@ export function servePlugin(
   process.stdin.on("end", end).on("error", end).resume();
   process.on("SIGTERM", end);
 }
-
-/** The engine's address among a plugin's arguments: the last one; flags such as `-v=9` come before it. */
-export function engineAddressFrom(argv: readonly string[]): string {
-  const last = argv.at(-1);
-  return last === undefined || last.startsWith("-") ? "" : last;
-}
