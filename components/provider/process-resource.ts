@@ -47,9 +47,12 @@ const fields = {
   clusterPeers: withDefault(list(object({ host: text, port })), []),
   readyLimitSeconds: withDefault(integer(1, 600), 30),
   stopLimitSeconds: withDefault(integer(1, 600), 20),
-  /** Anything whose change must restart it: hashes of its configuration and certificates. */
+  /** Anything whose change must restart it, such as the hash of its program. */
   restartOn: withDefault(map(text), {}),
-  /** Anything that it takes over at SIGHUP while it runs, where `proxyDeclaration` tells whether it has. */
+  /**
+   * Anything that it takes over while it runs, where `nodeDeclaration` or `proxyDeclaration` tells whether it has: a node is told
+   * each parameter, user and certificate that differs, a proxy gets SIGHUP. What is not taken over that way, a restart brings.
+   */
   reloadOn: withDefault(map(text), {}),
 };
 

@@ -102,7 +102,7 @@ export interface ProcessArgs {
   readonly stopLimitSeconds?: pulumi.Input<number>;
   /** Hashes of what it must be restarted for when it changes. */
   readonly restartOn?: pulumi.Input<Record<string, pulumi.Input<string>>>;
-  /** Hashes of what a proxy takes over while it runs, at SIGHUP. */
+  /** Hashes of what a node or a proxy is told while it runs; it is restarted only where that is not enough. */
   readonly reloadOn?: pulumi.Input<Record<string, pulumi.Input<string>>>;
 }
 
