@@ -3,6 +3,7 @@ import { ConfigError, loadConfig } from "./config.ts";
 import type { ProxyConfig } from "./config.ts";
 import { createLogger } from "./server/log.ts";
 import { Proxy } from "./server/proxy.ts";
+import { SingleProcess } from "./server/single-process.ts";
 
 const HELP = `Usage: node proxy.mjs --config FILE [--check]
 
@@ -54,7 +55,7 @@ if (check) {
   process.exit(0);
 }
 const log = createLogger();
-const proxy = new Proxy(config, log);
+const proxy = new Proxy(config, new SingleProcess(log), log);
 try {
   await proxy.start();
 } catch (error) {

@@ -1,8 +1,14 @@
-import type { FileHandle } from "node:fs/promises";
 import { AuditChunk, CHUNK_BYTES } from "./audit-chunk.ts";
 
 /** Chunks that are kept for use again. */
 const MOST_SPARE_CHUNKS = 4;
+
+/** What lines are written to: the file, or a way to the process that has it. */
+export interface AuditSink {
+  /** Takes a part of the bytes at least, at the end of what it has, or fails. */
+  write(bytes: Buffer, offset: number, length: number, position: null): Promise<{ readonly bytesWritten: number }>;
+  close(): Promise<void>;
+}
 
 /** What the writer tells. */
 export interface WriterEvents {
@@ -20,13 +26,13 @@ export class AuditWriter {
   readonly #flushMs: number;
   readonly #retryMs: number;
   readonly #events: WriterEvents;
-  #handle: FileHandle;
+  #handle: AuditSink;
   #current = new AuditChunk();
   /** Full chunks, oldest first; of the first one a part may be in the file already. */
   readonly #full: AuditChunk[] = [];
   readonly #spare: AuditChunk[] = [];
   /** Files to change to when no write is in flight. */
-  readonly #replacements: { readonly handle: FileHandle; readonly resolve: (old: FileHandle) => void }[] = [];
+  readonly #replacements: { readonly handle: AuditSink; readonly resolve: (old: AuditSink) => void }[] = [];
   #running: Promise<void> | undefined;
   #failing = false;
   #closed = false;
@@ -39,7 +45,7 @@ export class AuditWriter {
    * @param flushMs how long a line may wait for others
    * @param retryMs time between tries while writing fails
    */
-  constructor(handle: FileHandle, flushMs: number, retryMs: number, events: WriterEvents) {
+  constructor(handle: AuditSink, flushMs: number, retryMs: number, events: WriterEvents) {
     this.#handle = handle;
     this.#flushMs = flushMs;
     this.#retryMs = retryMs;
@@ -74,8 +80,8 @@ export class AuditWriter {
    * Writes to another file as soon as the write in flight is done, and closes the old one. A line that is partly in the old
    * file goes whole into the new one. Where writing failed it is tried at once.
    */
-  async replace(handle: FileHandle): Promise<void> {
-    const old = await new Promise<FileHandle>((resolve) => {
+  async replace(handle: AuditSink): Promise<void> {
+    const old = await new Promise<AuditSink>((resolve) => {
       this.#replacements.push({ handle, resolve });
       if (this.#running !== undefined) return;
       this.#takeReplacements();

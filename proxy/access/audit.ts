@@ -2,6 +2,7 @@ import { CHUNK_BYTES, mostKeyBytes, mostTextBytes } from "./audit-chunk.ts";
 import type { AuditChunk } from "./audit-chunk.ts";
 import { openAuditFile } from "./audit-file.ts";
 import { AuditWriter } from "./audit-writer.ts";
+import type { AuditSink } from "./audit-writer.ts";
 import { jsonText } from "./json-text.ts";
 
 /** Keys of one command that are written. */
@@ -100,12 +101,12 @@ export class AuditLog {
   #timeMs = 0;
   #time = Buffer.alloc(0);
 
-  private constructor(file: string, handle: Awaited<ReturnType<typeof openAuditFile>>, options: AuditOptions) {
+  private constructor(file: string, sink: AuditSink, options: AuditOptions) {
     this.#file = file;
     this.#maxBufferedBytes = options.maxBufferedBytes ?? 16_777_216;
     this.#onFailure = options.onFailure ?? "stop";
     this.#onChange = options.onChange ?? ((): void => undefined);
-    this.#writer = new AuditWriter(handle, options.flushMs ?? 50, options.retryMs ?? 1_000, {
+    this.#writer = new AuditWriter(sink, options.flushMs ?? 50, options.retryMs ?? 1_000, {
       onWritten: (events) => {
         this.#written(events);
       },
@@ -126,6 +127,16 @@ export class AuditLog {
       throw new RangeError(`maxBufferedBytes is ${maxBufferedBytes}; it must be at least ${2 * CHUNK_BYTES}`);
     }
     return new AuditLog(file, await openAuditFile(file), options);
+  }
+
+  /**
+   * An audit whose lines another process writes to the file.
+   *
+   * @param file for messages only
+   * @param sink takes whole lines, and tells what has become of them
+   */
+  static over(file: string, sink: AuditSink, options: AuditOptions = {}): AuditLog {
+    return new AuditLog(file, sink, options);
   }
 
   /** False while commands are to be refused, since what they do could not be written. */

@@ -12,13 +12,13 @@ export interface Verdict {
 /** What the admin endpoint shows. Each is asked anew for every request. */
 export interface AdminView {
   /** Whether the process is worth keeping. */
-  health(): Verdict;
+  health(): Verdict | Promise<Verdict>;
   /** Whether clients should be sent here. */
-  ready(): Verdict;
+  ready(): Verdict | Promise<Verdict>;
   /** What runs: SHA-256 of the program, and over all files that it has read. */
   version(): { readonly program: string; readonly configuration: string };
   /** Prometheus's text format. */
-  metrics(): string;
+  metrics(): string | Promise<string>;
 }
 
 /** The admin endpoint cannot listen at the address: `ADMIN_LISTEN`. */
@@ -64,7 +64,9 @@ export async function startAdmin(
       maxHeaderSize: 8_192,
     },
     (request, response) => {
-      send(request, response, answerTo(request, view));
+      void answerTo(request, view).then((answer) => {
+        send(request, response, answer);
+      });
     },
   );
   server.maxConnections = MOST_CONNECTIONS;
@@ -95,19 +97,20 @@ async function listening(server: Server, { host, port }: { readonly host: string
   });
 }
 
-function answerTo({ method, url, headers }: IncomingMessage, view: AdminView): Answer {
+/** Never rejects. */
+async function answerTo({ method, url, headers }: IncomingMessage, view: AdminView): Promise<Answer> {
   if (!isLoopbackHost(headers.host)) return text(421, "the Host header must name a loopback address or localhost");
   if (method !== "GET" && method !== "HEAD") return { ...text(405, "only GET and HEAD are known here"), allow: "GET, HEAD" };
   try {
     switch (url!.split("?", 1)[0]) {
       case "/healthz":
-        return verdict(view.health());
+        return verdict(await view.health());
       case "/readyz":
-        return verdict(view.ready());
+        return verdict(await view.ready());
       case "/version":
         return { status: 200, type: "application/json", body: `${JSON.stringify(view.version())}\n` };
       case "/metrics":
-        return { status: 200, type: METRICS_TYPE, body: view.metrics() };
+        return { status: 200, type: METRICS_TYPE, body: await view.metrics() };
       default:
         return text(404, `there is no such page; there are ${PATHS.join(", ")}`);
     }

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import { EphemeralCertificate } from "../access/db-client-certificate.ts";
 import { Database } from "../cluster/database.ts";
@@ -19,8 +20,10 @@ export interface LoadedConfig {
 /** What a door needs of the proxy. */
 export interface DoorHost {
   readonly log: Logger;
-  /** Clients of all doors that are connected now. */
-  readonly connectionCount: () => number;
+  /** Whether the doors listen themselves, or are handed connections that were accepted for them. */
+  readonly listens: boolean;
+  /** What the keys of TLS sessions are derived from now. */
+  readonly ticketSecret: () => Buffer;
   readonly events: (door: Door) => ListenerEvents;
 }
 
@@ -42,8 +45,8 @@ export class Door {
     this.config = config;
     this.#upstream = upstream;
     this.database = this.#makeDatabase(loaded, config);
-    const { limits } = loaded.config;
-    this.#listener = new Listener(config.listen, loaded.materials.listener, limits, host.connectionCount, host.events(this));
+    const { tlsHandshakeTimeoutMs } = loaded.config.limits;
+    this.#listener = new Listener({ tls: loaded.materials.listener, tlsHandshakeTimeoutMs, ticketSecret: host.ticketSecret(), events: host.events(this) });
   }
 
   /**
@@ -56,14 +59,24 @@ export class Door {
   }
 
   /**
-   * Begins to listen.
+   * Begins to take clients.
    *
    * @throws Error with the address in its message, where that cannot be taken
    */
   async open(): Promise<void> {
-    await this.#listener.start();
+    if (this.#host.listens) await this.#listener.listen(this.config.listen);
     this.database.start();
-    this.#host.log.info("listening", { database: this.config.name, address: `${this.config.listen.host}:${this.config.listen.port}` });
+    if (this.#host.listens) this.#host.log.info("listening", { database: this.config.name, address: `${this.config.listen.host}:${this.config.listen.port}` });
+  }
+
+  /** Takes a client whose connection another process has accepted. */
+  receive(socket: Socket): void {
+    this.#listener.receive(socket);
+  }
+
+  /** Has TLS sessions sealed by another secret from now on. */
+  useTicketSecret(secret: Buffer): void {
+    this.#listener.useTicketSecret(secret);
   }
 
   /**
@@ -82,7 +95,7 @@ export class Door {
         this.#upstream = upstream;
         this.#loaded = loaded;
         this.config = config;
-        this.#listener.take(loaded.materials.listener, loaded.config.limits);
+        this.#listener.take(loaded.materials.listener);
         if (same) return undefined;
         const before = this.database;
         this.database = this.#makeDatabase(loaded, config);

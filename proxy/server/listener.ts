@@ -1,4 +1,4 @@
-import type { AddressInfo } from "node:net";
+import type { Socket } from "node:net";
 import { createServer } from "node:tls";
 import type { SecureContextOptions, Server, TLSSocket } from "node:tls";
 import type { HostPort } from "../config.ts";
@@ -7,6 +7,8 @@ import { identityOf } from "../access/identity.ts";
 import type { Identity } from "../access/identity.ts";
 import { encodeError } from "../resp/encoder.ts";
 import { closeGently } from "./close-gently.ts";
+import { listenAt } from "./listen-at.ts";
+import { ticketKeys } from "./ticket-keys.ts";
 
 /** The proxy's own side of TLS, as PEM. */
 export interface ListenerTls {
@@ -19,41 +21,45 @@ export interface ListenerTls {
 /** A client that is turned away has so long to read why. */
 const LAST_WORD_MS = 1_000;
 
-/** What clients may use of a listener. The handshake's time is set once and for all. */
-export interface ListenerLimits {
-  readonly tlsHandshakeTimeoutMs: number;
-  readonly maxConnections: number;
-}
+/** Sessions are taken up again wherever the proxy listens: who a client is does not depend on where it comes. */
+const SESSION_CONTEXT = "redis-access";
 
 /** What happens at a listener. */
 export interface ListenerEvents {
   /** A client that has proved who it is. */
   readonly onClient: (socket: TLSSocket, identity: Identity) => void;
-  /** A client that could not, or one too many; `reason` is for the log. */
+  /** A client that could not; `reason` is for the log. */
   readonly onRefused: (remote: string, reason: string) => void;
 }
 
-/** One address at which clients of one database arrive: mutual TLS, TLS 1.2 or 1.3, a certificate of the user authority. */
+/** What a listener is made of. */
+export interface ListenerOptions {
+  readonly tls: ListenerTls;
+  /** Set once and for all. */
+  readonly tlsHandshakeTimeoutMs: number;
+  /** What the keys of TLS sessions are derived from. */
+  readonly ticketSecret: Buffer;
+  readonly events: ListenerEvents;
+}
+
+/**
+ * Where clients of one database arrive: mutual TLS, TLS 1.2 or 1.3, a certificate of the user authority. They come to an address
+ * of its own, or are handed to it by the process that has the address.
+ */
 export class Listener {
   readonly #server: Server;
-  readonly #listen: HostPort;
-  #limits: ListenerLimits;
+  #tls: ListenerTls;
+  #ticketSecret: Buffer;
 
-  constructor(
-    listen: HostPort,
-    tls: ListenerTls,
-    limits: ListenerLimits,
-    connectionCount: () => number,
-    events: ListenerEvents,
-  ) {
-    this.#listen = listen;
-    this.#limits = limits;
+  constructor({ tls, tlsHandshakeTimeoutMs, ticketSecret, events }: ListenerOptions) {
+    this.#tls = tls;
+    this.#ticketSecret = ticketSecret;
     this.#server = createServer({
-      ...contextOf(tls),
+      ...contextOf(tls, ticketSecret),
       requestCert: true,
       // Decided by `provenCertificate`, for every client, before anything else.
       rejectUnauthorized: false,
-      handshakeTimeout: limits.tlsHandshakeTimeoutMs,
+      handshakeTimeout: tlsHandshakeTimeoutMs,
       allowHalfOpen: true,
     });
     this.#server.on("secureConnection", (socket) => {
@@ -64,11 +70,6 @@ export class Listener {
       } catch (error) {
         turnAway(socket, `DENIED ${messageOf(error)}`);
         events.onRefused(remoteOf(socket), messageOf(error));
-        return;
-      }
-      if (connectionCount() >= this.#limits.maxConnections) {
-        turnAway(socket, "ERR max number of clients reached");
-        events.onRefused(remoteOf(socket), `there are ${this.#limits.maxConnections} connections already`);
         return;
       }
       events.onClient(socket, identity);
@@ -83,45 +84,46 @@ export class Listener {
    *
    * @throws Error with the address in its message, where that cannot be taken
    */
-  async start(): Promise<void> {
-    const { host, port } = this.#listen;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", (error: NodeJS.ErrnoException) => {
-        reject(new Error(`cannot listen on ${host}:${port}: ${error.code === "EADDRINUSE" ? "the port is in use" : error.message}`));
-      });
-      this.#server.listen({ host, port, backlog: 4_096 }, resolve);
-    });
+  listen(address: HostPort): Promise<void> {
+    return listenAt(this.#server, address);
   }
 
-  /** Has clients that come from now on meet another certificate and other limits; they must be usable. */
-  take(tls: ListenerTls, limits: ListenerLimits): void {
-    this.#server.setSecureContext(contextOf(tls));
-    this.#limits = limits;
+  /** Takes a client whose connection another process has accepted. */
+  receive(socket: Socket): void {
+    this.#server.emit("connection", socket);
   }
 
-  /** Where it listens; of use where the port was given as 0. */
-  get address(): HostPort {
-    const { address, port } = this.#server.address() as AddressInfo;
-    return { host: address, port };
+  /** Has clients that come from now on meet another certificate; it must be usable. */
+  take(tls: ListenerTls): void {
+    this.#tls = tls;
+    this.#server.setSecureContext(contextOf(tls, this.#ticketSecret));
+  }
+
+  /** Has TLS sessions sealed by another secret from now on. */
+  useTicketSecret(secret: Buffer): void {
+    this.#ticketSecret = secret;
+    this.#server.setTicketKeys(ticketKeys(secret, this.#tls));
   }
 
   /** Takes no more clients; those that are there stay. */
   stop(): void {
-    this.#server.close();
+    if (this.#server.listening) this.#server.close();
   }
 }
 
-function contextOf({ cert, key, clientCa }: ListenerTls): SecureContextOptions {
-  return { cert, key, ca: clientCa, minVersion: "TLSv1.2" };
+function contextOf(tls: ListenerTls, ticketSecret: Buffer): SecureContextOptions & { ticketKeys: Buffer; sessionIdContext: string } {
+  const { cert, key, clientCa } = tls;
+  return { cert, key, ca: clientCa, minVersion: "TLSv1.2", ticketKeys: ticketKeys(ticketSecret, tls), sessionIdContext: SESSION_CONTEXT };
 }
 
 /** Says why, in an error that any client shows as the reply to its first command, and ends the connection, whatever the client does. */
-function turnAway(socket: TLSSocket, error: string): void {
+export function turnAway(socket: TLSSocket, error: string): void {
   socket.write(encodeError(error));
   closeGently(socket, LAST_WORD_MS);
 }
 
-function remoteOf(socket: TLSSocket): string {
+/** A client's address, for the log and the audit. */
+export function remoteOf(socket: TLSSocket): string {
   return `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
 }
 

@@ -12,6 +12,8 @@ export interface MetricFamily {
   readonly help: string;
   readonly type: "counter" | "gauge" | "histogram" | "summary" | "untyped";
   readonly samples: readonly MetricSample[];
+  /** What the value is over several processes. @default "sum" */
+  readonly across?: "sum" | "least" | "greatest";
 }
 
 /** The media type of what `renderMetrics` makes. */

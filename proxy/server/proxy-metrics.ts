@@ -3,7 +3,7 @@ import { LATENCY_BOUNDS_MS } from "../cluster/latency-histogram.ts";
 import type { LatencyHistogram } from "../cluster/latency-histogram.ts";
 import type { CommandStats } from "./command-stats.ts";
 import type { MetricFamily, MetricSample } from "./metrics.ts";
-import type { Totals } from "./proxy.ts";
+import type { Totals } from "./totals.ts";
 
 /** One database, and what its clients have asked. */
 export interface MeasuredDoor {
@@ -18,17 +18,38 @@ export interface Reloads {
   readonly failed: number;
 }
 
-/** What `/metrics` shows, as plain data. */
-export function metricFamilies(totals: Totals, openSessions: number, doors: readonly MeasuredDoor[], reloads: Reloads): MetricFamily[] {
+/** What `/metrics` shows of the proxy as a whole, whatever number of processes serves. */
+export function proxyFamilies(reloads: Reloads): MetricFamily[] {
+  return [
+    counter("config_reloads", "Times another configuration was taken over.", reloads.done),
+    counter("config_reload_failures", "Times a configuration could not be used, and the one before stayed in force.", reloads.failed),
+    {
+      name: "redis_access_config_loaded_timestamp_seconds",
+      help: "When the configuration in force was read.",
+      type: "gauge",
+      samples: [{ labels: {}, value: reloads.loadedAt.getTime() / 1_000 }],
+    },
+  ];
+}
+
+/** What one process needs of the machine. */
+export function processFamilies(): MetricFamily[] {
+  return [
+    {
+      name: "process_cpu_seconds_total",
+      help: "Processor time of the proxy's processes, their own and the system's for them.",
+      type: "counter",
+      samples: [{ labels: {}, value: cpuSeconds() }],
+    },
+    { name: "process_resident_memory_bytes", help: "Memory of the proxy's processes.", type: "gauge", samples: [{ labels: {}, value: process.memoryUsage.rss() }] },
+  ];
+}
+
+/** What `/metrics` shows of a process that serves clients, as plain data. */
+export function servingFamilies(totals: Totals, openSessions: number, doors: readonly MeasuredDoor[]): MetricFamily[] {
   const databases = doors.map(({ database }) => database);
   const perDatabase = (value: (database: Database) => number): MetricFamily["samples"] =>
     databases.map((database) => ({ labels: { database: database.name }, value: value(database) }));
-  const counter = (name: string, help: string, value: number): MetricFamily => ({
-    name: `redis_access_${name}_total`,
-    help,
-    type: "counter",
-    samples: [{ labels: {}, value }],
-  });
   return [
     { name: "redis_access_sessions_open", help: "Client sessions open now.", type: "gauge", samples: [{ labels: {}, value: openSessions }] },
     counter("sessions", "Client sessions begun.", totals.sessions),
@@ -59,26 +80,13 @@ export function metricFamilies(totals: Totals, openSessions: number, doors: read
         [...database.nodeLatencies].flatMap(([node, histogram]) => histogramSamples({ database: database.name, node }, histogram)),
       ),
     },
-    {
-      name: "process_cpu_seconds_total",
-      help: "Processor time of the process, its own and the system's for it.",
-      type: "counter",
-      samples: [{ labels: {}, value: cpuSeconds() }],
-    },
-    { name: "process_resident_memory_bytes", help: "Memory of the process.", type: "gauge", samples: [{ labels: {}, value: process.memoryUsage.rss() }] },
-    counter("config_reloads", "Times another configuration was taken over.", reloads.done),
-    counter("config_reload_failures", "Times a configuration could not be used, and the one before stayed in force.", reloads.failed),
-    {
-      name: "redis_access_config_loaded_timestamp_seconds",
-      help: "When the configuration in force was read.",
-      type: "gauge",
-      samples: [{ labels: {}, value: reloads.loadedAt.getTime() / 1_000 }],
-    },
+    ...processFamilies(),
     {
       name: "redis_access_database_ready",
       help: "1 where the database's topology and commands are known.",
       type: "gauge",
       samples: perDatabase((database) => (database.ready ? 1 : 0)),
+      across: "least",
     },
     {
       name: "redis_access_upstream_connections",
@@ -91,6 +99,7 @@ export function metricFamilies(totals: Totals, openSessions: number, doors: read
       help: "Masters in the topology.",
       type: "gauge",
       samples: perDatabase((database) => database.topology.masters.length),
+      across: "greatest",
     },
     ...(
       [
@@ -109,6 +118,10 @@ export function metricFamilies(totals: Totals, openSessions: number, doors: read
       }),
     ),
   ];
+}
+
+function counter(name: string, help: string, value: number): MetricFamily {
+  return { name: `redis_access_${name}_total`, help, type: "counter", samples: [{ labels: {}, value }] };
 }
 
 function histogramSamples(labels: Readonly<Record<string, string>>, { buckets, count, sumMs }: LatencyHistogram): MetricSample[] {

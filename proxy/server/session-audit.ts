@@ -9,9 +9,9 @@ import type { CommandEntry, CommandTable } from "../routing/command-table.ts";
 import { argument, entryOf, keyIndexes } from "../routing/keys.ts";
 import type { CommandStats } from "./command-stats.ts";
 import type { Logger } from "./log.ts";
-import type { Totals } from "./proxy.ts";
 import type { SessionObserver } from "./session-options.ts";
 import type { SlowLog } from "./slow-log.ts";
+import type { Totals } from "./totals.ts";
 
 /** Names that no server knows may be anything, a mistyped password among them: no more of them is written than this. */
 const UNKNOWN_NAME = "(unknown command)";

@@ -1,0 +1,68 @@
+import { AuditLog } from "../access/audit.ts";
+import type { ProxyConfig } from "../config.ts";
+import type { LoadedConfig } from "./door.ts";
+import type { Fleet, FleetChange, WorkerStatus } from "./fleet.ts";
+import type { Logger } from "./log.ts";
+import type { MetricFamily } from "./metrics.ts";
+import { SeatCount } from "./seats.ts";
+import { Serving } from "./serving.ts";
+import { makeTicketSecret } from "./ticket-keys.ts";
+
+/** A proxy that serves its clients in its own process. */
+export class SingleProcess implements Fleet {
+  readonly #log: Logger;
+  #config: ProxyConfig | undefined;
+  #audit: AuditLog | undefined;
+  #serving: Serving | undefined;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  async start(loaded: LoadedConfig): Promise<void> {
+    const { audit } = (this.#config = loaded.config);
+    if (audit !== undefined) this.#audit = await AuditLog.open(audit.file, { onFailure: audit.onFailure });
+    const seats = new SeatCount(() => this.#config!.limits.maxConnections);
+    this.#serving = await Serving.start({ log: this.#log, seats, audit: this.#audit, listens: true, ticketSecret: makeTicketSecret() }, loaded);
+  }
+
+  async prepare(loaded: LoadedConfig): Promise<FleetChange> {
+    const change = await this.#serving!.prepare(loaded);
+    return {
+      apply: () => {
+        this.#config = loaded.config;
+        change.apply();
+        return Promise.resolve();
+      },
+      discard: () => {
+        change.discard();
+        return Promise.resolve();
+      },
+    };
+  }
+
+  async reopenAudit(): Promise<void> {
+    await this.#audit?.reopen();
+  }
+
+  useTicketSecret(secret: Buffer): void {
+    this.#serving?.useTicketSecret(secret);
+  }
+
+  async drain(): Promise<void> {
+    await this.#serving?.drain();
+    await this.#audit?.close();
+  }
+
+  status(): Promise<readonly WorkerStatus[]> {
+    return Promise.resolve([{ pid: process.pid, status: this.#serving?.status() }]);
+  }
+
+  auditFile(): undefined {
+    return undefined;
+  }
+
+  families(): Promise<readonly MetricFamily[]> {
+    return Promise.resolve(this.#serving?.families() ?? []);
+  }
+}
