@@ -8,7 +8,7 @@ import { contentHash } from "./content-hash.ts";
 import type { Host } from "./host.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 import { LeafCertificate } from "./leaf-certificate.ts";
-import { bundleProxy } from "./proxy-bundle.ts";
+import { bundleProxy, proxyNodeArguments } from "./proxy-bundle.ts";
 import { checkProxyAddresses, checkProxyName, renderProxyConfig } from "./proxy-config.ts";
 import { configurationHash } from "./proxy-version.ts";
 import type { ProxyConfigFile } from "./proxy-config.ts";
@@ -94,7 +94,7 @@ export class AccessProxy extends pulumi.ComponentResource {
       `${name}-process`,
       {
         program: process.execPath,
-        args: [at("proxy.mjs"), "--config", at("proxy.yaml")],
+        args: [...proxyNodeArguments, at("proxy.mjs"), "--config", at("proxy.yaml")],
         directory: args.directory,
         logFile: at("proxy.log"),
         recordFile: at("proxy.process"),

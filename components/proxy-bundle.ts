@@ -13,6 +13,13 @@ export interface ProxyBundle {
 const project = dirname(import.meta.dirname);
 
 /**
+ * Arguments of Node for the access proxy, before the program's path. What it allocates for a request is garbage as soon as the
+ * reply is written: a young generation (16 MiB) that holds a moment's requests, and no full collection before the old generation
+ * has grown to 128 MiB. With V8's defaults it collected twice a second under load, for a seventh of its processor time.
+ */
+export const proxyNodeArguments: readonly string[] = ["--min-semi-space-size=16", "--initial-old-space-size=128"];
+
+/**
  * Bundles proxy/main.ts to one ES module. The same sources give the same bytes, wherever the checkout lies,
  * so that a proxy is restarted when its program has changed and only then.
  * @param target the file to write; it is written whole or not at all

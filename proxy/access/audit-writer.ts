@@ -68,12 +68,7 @@ export class AuditWriter {
 
   /** A line is in the chunk. */
   added(): void {
-    if (this.#timer !== undefined || this.#failing || this.#closed) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#due = true;
-      this.#run();
-    }, this.#flushMs);
+    if (this.#timer === undefined && !this.#failing && !this.#closed) this.#startTimer();
   }
 
   /**
@@ -102,6 +97,15 @@ export class AuditWriter {
     } while (this.backlogBytes > 0 && !this.#failing);
     await this.#handle.close().catch(() => undefined);
     return [...this.#full, this.#current].reduce((sum, { events }) => sum + events, 0);
+  }
+
+  /** On its own, as a function with a closure in it allocates for that on each call, whether it comes to it or not. */
+  #startTimer(): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#due = true;
+      this.#run();
+    }, this.#flushMs);
   }
 
   #takeReplacements(): boolean {

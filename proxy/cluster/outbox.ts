@@ -1,3 +1,4 @@
+import { EMPTY } from "../resp/bytes.ts";
 import type { WriteTarget } from "./sliced-writes.ts";
 
 let waiting: Outbox[] = [];
@@ -29,6 +30,8 @@ const COPY_BELOW = 16_384;
 /** Milliseconds that bytes are held back at most while more is about to follow, and bytes from which on they are not. */
 const HELD_BACK_MS = 1;
 const HELD_BACK_BYTES = 16_384;
+/** Places for pieces that are kept for the next turn. */
+const MOST_KEPT_PLACES = 64;
 const NEVER = (): boolean => false;
 
 /** Collects pieces of buffers for one socket during a turn of the event loop, and writes them at its end. */
@@ -39,8 +42,10 @@ export class Outbox {
   readonly #socket: WriteTarget;
   readonly #onFlush: () => void;
   readonly #moreToCome: () => boolean;
+  /** The first `#count` are collected; with their ranges two by two. Both are used again and again: they would be most of what a request allocates. */
   #pieces: Buffer[] = [];
   #ranges: number[] = [];
+  #count = 0;
   #corked = false;
   #scheduled = false;
   #late = false;
@@ -66,12 +71,14 @@ export class Outbox {
   append(piece: Buffer, start: number, end: number): void {
     if (end <= start) return;
     this.length += end - start;
-    const last = this.#pieces.length - 1;
-    if (last >= 0 && this.#pieces[last] === piece && this.#ranges[2 * last + 1] === start) {
-      this.#ranges[2 * last + 1] = end;
+    const count = this.#count;
+    if (count > 0 && this.#pieces[count - 1] === piece && this.#ranges[2 * count - 1] === start) {
+      this.#ranges[2 * count - 1] = end;
     } else {
-      this.#pieces.push(piece);
-      this.#ranges.push(start, end);
+      this.#pieces[count] = piece;
+      this.#ranges[2 * count] = start;
+      this.#ranges[2 * count + 1] = end;
+      this.#count++;
     }
     if (!this.#scheduled) this.#schedule();
   }
@@ -92,21 +99,19 @@ export class Outbox {
   flush(): void {
     this.#late = false;
     if (this.#corked || this.length === 0) return;
-    const pieces = this.#pieces;
-    const ranges = this.#ranges;
-    this.#pieces = [];
-    this.#ranges = [];
-    const { length } = this;
-    this.length = 0;
-    if (this.#socket.writable) writePieces(this.#socket, pieces, ranges, length);
+    if (this.#socket.writable) writePieces(this.#socket, this.#pieces, this.#ranges, this.#count, this.length);
+    this.clear();
     this.#onFlush();
   }
 
-  /** Forgets what is collected: the socket is gone. */
+  /** Forgets what is collected. */
   clear(): void {
-    this.#pieces = [];
-    this.#ranges = [];
     this.length = 0;
+    if (this.#count > MOST_KEPT_PLACES) {
+      this.#pieces = [];
+      this.#ranges = [];
+    } else this.#pieces.fill(EMPTY, 0, this.#count);
+    this.#count = 0;
   }
 
   #schedule(): void {
@@ -116,19 +121,19 @@ export class Outbox {
   }
 }
 
-function writePieces(socket: WriteTarget, pieces: Buffer[], ranges: number[], length: number): void {
-  if (pieces.length === 1) {
+function writePieces(socket: WriteTarget, pieces: readonly Buffer[], ranges: readonly number[], count: number, length: number): void {
+  if (count === 1) {
     socket.write(pieces[0]!.subarray(ranges[0], ranges[1]));
     return;
   }
   if (length < COPY_BELOW) {
-    socket.write(join(pieces, ranges, 0, pieces.length, length));
+    socket.write(join(pieces, ranges, 0, count, length));
     return;
   }
   socket.cork();
   let small = 0;
   let smallBytes = 0;
-  for (let i = 0; i < pieces.length; i++) {
+  for (let i = 0; i < count; i++) {
     const bytes = ranges[2 * i + 1]! - ranges[2 * i]!;
     if (bytes < COPY_BELOW) {
       small++;
@@ -139,11 +144,11 @@ function writePieces(socket: WriteTarget, pieces: Buffer[], ranges: number[], le
     small = smallBytes = 0;
     socket.write(pieces[i]!.subarray(ranges[2 * i], ranges[2 * i + 1]));
   }
-  if (small > 0) socket.write(join(pieces, ranges, pieces.length - small, pieces.length, smallBytes));
+  if (small > 0) socket.write(join(pieces, ranges, count - small, count, smallBytes));
   socket.uncork();
 }
 
-function join(pieces: Buffer[], ranges: number[], from: number, to: number, bytes: number): Buffer {
+function join(pieces: readonly Buffer[], ranges: readonly number[], from: number, to: number, bytes: number): Buffer {
   const joined = Buffer.allocUnsafe(bytes);
   let at = 0;
   for (let i = from; i < to; i++) at += pieces[i]!.copy(joined, at, ranges[2 * i], ranges[2 * i + 1]);

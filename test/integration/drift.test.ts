@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { appendFileSync, chmodSync, chownSync, copyFileSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 
+import { proxyNodeArguments } from "../../components/proxy-bundle.ts";
 import { makeTestCertificate } from "../support/certificate.ts";
 import type { TestCertificateOptions } from "../support/certificate.ts";
 import type { ResourceChange } from "../support/environment.ts";
@@ -235,7 +236,7 @@ describe("drift", () => {
       {
         name: "the proxy started with another configuration",
         inject: async () => {
-          const command = { program: process.execPath, args: [drifting.at("proxy", "proxy.mjs"), "--config", proxyConfig], directory: drifting.at("proxy", ""), logFile: drifting.at("proxy", "proxy.log") };
+          const command = { program: process.execPath, args: [...proxyNodeArguments, drifting.at("proxy", "proxy.mjs"), "--config", proxyConfig], directory: drifting.at("proxy", ""), logFile: drifting.at("proxy", "proxy.log") };
           await drifting.restartWith(proxyRecord, proxyConfig, (text) => `${text}limits: { max_connections: 5 }\n`, command);
           await waitFor("the proxy answers", limitMs, async () => (await fetch(`http://127.0.0.1:${drifting.environment.adminPort}/readyz`)).ok);
           writeFileSync(proxyConfig, declared);

@@ -7,7 +7,7 @@ import { Redis } from "ioredis";
 import type { RedisOptions } from "ioredis";
 import { stringify } from "yaml";
 import type { NodeAddress } from "../../components/cluster-plan.ts";
-import { bundleProxy } from "../../components/proxy-bundle.ts";
+import { bundleProxy, proxyNodeArguments } from "../../components/proxy-bundle.ts";
 import { makeLeaf, makeUserCertificate } from "./certificates.ts";
 import type { TestAuthorities } from "./certificates.ts";
 import type { TestCertificate } from "./certificate.ts";
@@ -67,7 +67,7 @@ export class TestProxy {
     const ports = await findFreePorts(2);
     await writeFiles(directory, target, options, ports);
     const bundle = bundleProxy(join(directory, "proxy.mjs"));
-    const args = [...(options.nodeArguments ?? []), bundle.path, "--config", join(directory, "proxy.yaml")];
+    const args = [...proxyNodeArguments, ...(options.nodeArguments ?? []), bundle.path, "--config", join(directory, "proxy.yaml")];
     const child = new Child({ command: process.execPath, args, directory, logFile: join(directory, "proxy.log") });
     const proxy = new TestProxy(target, directory, ports, await makeUserCertificate(target.authorities), child);
     try {
