@@ -112,7 +112,7 @@ describe("set-up", () => {
 
   test("builds the engine once where two checkouts are set up at a time, and installs the plugins in each", () => {
     checkout.withNpmPackages().script("go", FAKE_GO);
-    checkout.run("test-bin/sh", ["-c", "mkdir other && cp -a toolchain package-lock.json node_modules other"]);
+    checkout.run("test-bin/sh", ["-c", "mkdir other && cp -a toolchain components package-lock.json node_modules other"]);
     const twice = "toolchain/setup.sh & one=$!; other/toolchain/setup.sh & two=$!; wait $one && wait $two";
     const { status, stderr } = checkout.run("test-bin/sh", ["-c", twice], { XDG_CACHE_HOME: path.join(checkout.directory, "test-cache") });
     assert.equal(status, 0, stderr);

@@ -11,9 +11,9 @@ ensure_bridge() {
   printf '%s\n' "$wanted" >"$stamp"
 }
 
-# What the bridge is made of: its sources, and the versions of the libraries that are bundled with them.
+# What the bridge is made of: its sources, what it shares with the project's own provider, and the versions of the libraries that are bundled with them.
 bridge_hash() {
-  (cd "$root" && { find toolchain/bridge -type f -name '*.ts' | LC_ALL=C sort | xargs sha256sum; sha256sum package-lock.json; } | sha256sum | cut -d ' ' -f 1)
+  (cd "$root" && { find toolchain/bridge components/provider/engine-log.ts -type f -name '*.ts' | LC_ALL=C sort | xargs sha256sum; sha256sum package-lock.json; } | sha256sum | cut -d ' ' -f 1)
 }
 
 finds_bridge_plugins() {

@@ -25,6 +25,9 @@ export class Checkout {
     this.bin = this.makeDirectory("test-bin");
     this.home = this.makeDirectory("test-home");
     cpSync(path.join(PROJECT, "toolchain"), path.join(this.directory, "toolchain"), { recursive: true });
+    const shared = "components/provider/engine-log.ts";
+    mkdirSync(path.join(this.directory, path.dirname(shared)), { recursive: true });
+    copyFileSync(path.join(PROJECT, shared), path.join(this.directory, shared));
     copyFileSync(path.join(PROJECT, "package-lock.json"), path.join(this.directory, "package-lock.json"));
     for (const name of COMMANDS) {
       const found = SYSTEM_PATH.map((directory) => path.join(directory, name)).find((file) => existsSync(file));
