@@ -8,6 +8,7 @@ import { contentHash } from "./content-hash.ts";
 import type { Host } from "./host.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 import { LeafCertificate } from "./leaf-certificate.ts";
+import { joinCertificates } from "./pem-bundle.ts";
 import { bundleProxy, proxyNodeArguments } from "./proxy-bundle.ts";
 import { checkProxyAddresses, checkProxyName, renderProxyConfig } from "./proxy-config.ts";
 import { configurationHash } from "./proxy-version.ts";
@@ -53,6 +54,8 @@ export interface AccessProxyArgs {
   readonly servicePassword: pulumi.Input<string>;
   /** Which commands the audit log holds. Default `all`. */
   readonly auditCommands?: pulumi.Input<"all" | "denied" | "none">;
+  /** Any text; another one makes another key and certificate for its listener. Default `1`. */
+  readonly certificateRevision?: pulumi.Input<string>;
   /** Whether audit.log stays when the proxy is destroyed. Default false. */
   readonly keepAudit?: boolean;
 }
@@ -124,7 +127,7 @@ export class AccessProxy extends pulumi.ComponentResource {
     const { authorities } = args;
     const server = new LeafCertificate(
       `${name}-tls`,
-      { authority: authorities.proxy, commonName: name, ipAddresses: [this.listen.host], dnsNames: this.listen.host === "127.0.0.1" ? ["localhost"] : [] },
+      { authority: authorities.proxy, commonName: name, ipAddresses: [this.listen.host], dnsNames: this.listen.host === "127.0.0.1" ? ["localhost"] : [], revision: args.certificateRevision },
       { parent: this },
     );
     const config = pulumi
@@ -136,11 +139,11 @@ export class AccessProxy extends pulumi.ComponentResource {
       "proxy.yaml": config,
       "server.crt": server.certPem,
       "server.key": server.keyPem,
-      "user-ca.crt": authorities.user.certPem,
+      "user-ca.crt": authorities.user.trustedByServers.apply(joinCertificates),
       "db-client-ca.crt": authorities.dbClient.certPem,
       "db-client-ca.key": authorities.dbClient.keyPem,
-      "db-ca.crt": authorities.db.certPem,
-      "redis-ca.crt": authorities.redis.certPem,
+      "db-ca.crt": authorities.db.trustedByClients.apply(joinCertificates),
+      "redis-ca.crt": authorities.redis.trustedByClients.apply(joinCertificates),
       "proxy.password": pulumi.secret(args.servicePassword),
     };
   }

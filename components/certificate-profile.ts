@@ -47,6 +47,11 @@ export function leafUses(kind: AuthorityKind): AllowedUse[] {
   return ["digital_signature", ...leafExtendedUses[kind]];
 }
 
+/** Whether the authority signs certificates that are shown by servers; the others are shown by clients only. */
+export function signsServers(kind: AuthorityKind): boolean {
+  return leafExtendedUses[kind].includes("server_auth");
+}
+
 const extendedUseOid: Readonly<Record<ExtendedUse, string>> = {
   // RFC 5280, 4.2.1.12
   server_auth: "1.3.6.1.5.5.7.3.1",

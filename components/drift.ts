@@ -6,6 +6,8 @@ export type Mend =
   | "restart"
   /** A program that does not run is started. */
   | "start"
+  /** A certificate is made anew, and whoever shows it is told while it runs. */
+  | "renew"
   /** A file or directory is written, or gets back its mode and owner. */
   | "write"
   /** The cluster is told to put its members right. */

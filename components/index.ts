@@ -23,6 +23,7 @@ export type { ClusterNode, RedisClusterArgs } from "./redis-cluster.ts";
 export { RedisNode } from "./redis-node.ts";
 export type { RedisLogin, RedisNodeArgs, RedisNodeSettings } from "./redis-node.ts";
 export { UnsupportedRedisError } from "./redis-server.ts";
+export type { Rotation } from "./rotation.ts";
 export { TrustBundle } from "./trust-bundle.ts";
 export type { TrustBundleArgs } from "./trust-bundle.ts";
 export type { DeclaredUser } from "./users-acl.ts";

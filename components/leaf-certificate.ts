@@ -2,6 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import * as tls from "@pulumi/tls";
 import type { CertificateAuthority } from "./authority.ts";
 import { checkLeaf, checkValidityHours, leafUses } from "./certificate-profile.ts";
+import { contentHash } from "./content-hash.ts";
+import { CertificateTerm } from "./provider/resources.ts";
 
 /** Inputs of {@link LeafCertificate}. */
 export interface LeafCertificateArgs {
@@ -19,12 +21,17 @@ export interface LeafCertificateArgs {
   readonly uris?: pulumi.Input<pulumi.Input<string>[]>;
   /** How long it is valid from now: a whole number of hours, 1 to 876,000. Default: 17,520, two years. */
   readonly validityHours?: pulumi.Input<number>;
+  /** Any text; another one makes another key and certificate. Default `1`. */
+  readonly revision?: pulumi.Input<string> | undefined;
 }
 
 /** Default of `validityHours`. */
 const twoYearsHours = 17_520;
 
-/** A key, and a certificate for it, signed by an authority and checked against that authority's kind. */
+/**
+ * A key, and a certificate for it, signed by an authority and checked against that authority's kind. Both are made anew with
+ * another revision or authority, and by the first update after two thirds of the certificate's life.
+ */
 export class LeafCertificate extends pulumi.ComponentResource {
   /** The certificate, checked against its authority's kind and the names asked for; a program with another one ends. */
   readonly certPem: pulumi.Output<string>;
@@ -37,7 +44,10 @@ export class LeafCertificate extends pulumi.ComponentResource {
     checkValidityHours(args.validityHours);
     const child = { parent: this };
     const { kind, certPem: authorityPem, keyPem: authorityKeyPem } = args.authority;
-    const key = new tls.PrivateKey(`${name}-key`, { algorithm: "ECDSA", ecdsaCurve: "P256" }, child);
+    const validityHours = args.validityHours ?? twoYearsHours;
+    const term = new CertificateTerm(`${name}-term`, { subject: args.commonName, validityHours, authority: contentHash(authorityPem), revision: args.revision }, child);
+    // All else follows from the key: request and certificate are made anew with it.
+    const key = new tls.PrivateKey(`${name}-key`, { algorithm: "ECDSA", ecdsaCurve: "P256" }, { ...child, replacementTrigger: term.begun });
     const request = new tls.CertRequest(
       `${name}-request`,
       {
@@ -56,7 +66,7 @@ export class LeafCertificate extends pulumi.ComponentResource {
         caCertPem: authorityPem,
         caPrivateKeyPem: authorityKeyPem,
         allowedUses: leafUses(kind),
-        validityPeriodHours: args.validityHours ?? twoYearsHours,
+        validityPeriodHours: validityHours,
         setSubjectKeyId: true,
       },
       child,

@@ -13,6 +13,8 @@ export interface NodeCertificateArgs {
   readonly dnsNames?: pulumi.Input<pulumi.Input<string>[]>;
   /** How long it is valid from now: a whole number of hours, 1 to 876,000. Default: 17,520, two years. */
   readonly validityHours?: pulumi.Input<number>;
+  /** Any text; another one makes another key and certificate. Default `1`. */
+  readonly revision?: pulumi.Input<string> | undefined;
 }
 
 /** The one certificate of a Redis node, which it shows as a server and, towards its peers, as a client. */
@@ -28,7 +30,7 @@ export class NodeCertificate extends pulumi.ComponentResource {
     checkAuthorityKind("authority", args.authority, "redis");
     const leaf = new LeafCertificate(
       `${name}-leaf`,
-      { authority: args.authority, commonName: args.host, ipAddresses: [args.host], dnsNames: args.dnsNames, validityHours: args.validityHours },
+      { authority: args.authority, commonName: args.host, ipAddresses: [args.host], dnsNames: args.dnsNames, validityHours: args.validityHours, revision: args.revision },
       { parent: this },
     );
     this.certPem = leaf.certPem;

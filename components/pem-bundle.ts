@@ -2,13 +2,14 @@ import { X509Certificate } from "node:crypto";
 import { CertificateProfileError, checkAuthority } from "./certificate-profile.ts";
 
 /**
- * The text of `pem-bundle.cas`, what a Redis node trusts: the Redis CA, then the db_client CA.
- * @throws {CertificateProfileError} either is not one CA certificate of its kind, or both are the same
+ * The text of `pem-bundle.cas`, what a Redis node trusts: the Redis CA, then the db_client CA. While one is rotated, the old one
+ * and then the new one stand in its place.
+ * @throws {CertificateProfileError} one is not one CA certificate of its kind, or two are the same
  */
-export function renderPemBundle(redisCaPem: string, dbClientCaPem: string): string {
-  checkAuthority(redisCaPem, "redis");
-  checkAuthority(dbClientCaPem, "db_client");
-  return joinCertificates([redisCaPem, dbClientCaPem]);
+export function renderPemBundle(redisCaPems: readonly string[], dbClientCaPems: readonly string[]): string {
+  for (const pem of redisCaPems) checkAuthority(pem, "redis");
+  for (const pem of dbClientCaPems) checkAuthority(pem, "db_client");
+  return joinCertificates([...redisCaPems, ...dbClientCaPems]);
 }
 
 /**

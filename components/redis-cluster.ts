@@ -10,6 +10,8 @@ import { checkRedisParameters } from "./redis-conf.ts";
 import { defaultRedisServer, isPlain, RedisNode } from "./redis-node.ts";
 import type { RedisNodeArgs, RedisNodeSettings } from "./redis-node.ts";
 import { examineRedisServer } from "./redis-server.ts";
+import { passwordGenerations, unrotated } from "./rotation.ts";
+import type { Rotation } from "./rotation.ts";
 import { TrustBundle } from "./trust-bundle.ts";
 import { checkDeclaredUsers, fullAccessRules, renderUsersAcl, systemUserRules } from "./users-acl.ts";
 import type { DeclaredUser, SystemUserName } from "./users-acl.ts";
@@ -30,6 +32,8 @@ export interface RedisClusterArgs extends RedisNodeSettings {
   readonly replicasPerMaster?: number;
   /** Default: `alice`, who may do everything. */
   readonly users?: readonly DeclaredUser[];
+  /** How far the rotation of a user's password is, by the user's name, the toolkit's own among them. Default: never rotated. */
+  readonly passwordRotations?: Readonly<Record<string, Rotation>>;
   /** Absolute path of redis-cli. Default /usr/bin/redis-cli. */
   readonly redisCli?: pulumi.Input<string>;
 }
@@ -43,6 +47,13 @@ export interface ClusterNode {
 
 type OwnNodeArgs = Pick<RedisNodeArgs, "address" | "bundle" | "usersAcl" | "parentDirectory">;
 
+/** The passwords of one user. */
+interface UserPasswords {
+  /** All that let the user in, the oldest first. */
+  readonly valid: readonly pulumi.Output<string>[];
+  readonly used: pulumi.Output<string>;
+}
+
 const systemUsers = Object.keys(systemUserRules) as SystemUserName[];
 
 /** A Redis Cluster with mutual TLS everywhere: its users, its nodes, and their formation. */
@@ -53,7 +64,7 @@ export class RedisCluster extends pulumi.ComponentResource {
   readonly uri: pulumi.Output<string>;
   /** Names of the declared users, without the system's own. */
   readonly users: readonly string[];
-  /** Passwords of all users by name, the system's own among them; secret. */
+  /** Passwords of all users by name, the system's own among them; secret. Of one that is rotated, the one to be used. */
   readonly passwords: pulumi.Output<Record<string, string>>;
 
   /** @throws {InvalidValueError} a declaration that cannot be formed, or could not fail over */
@@ -68,8 +79,10 @@ export class RedisCluster extends pulumi.ComponentResource {
     checkDeclaredUsers(users, (index) => `users[${index}]`);
     if (isPlain(args.parameters)) checkRedisParameters("parameters", args.parameters);
     this.users = users.map((user) => user.name);
-    this.passwords = this.#makePasswords(name);
-    const usersAcl = this.#renderUsers(users, examineRedisServer(args.redisServer ?? defaultRedisServer, args.parameters, { parent: this }));
+    const passwords = this.#makePasswords(name, args.passwordRotations ?? {});
+    this.passwords = pulumi.secret(Object.fromEntries([...passwords].map(([user, { used }]) => [user, used])));
+    const valid = pulumi.secret(Object.fromEntries([...passwords].map(([user, each]) => [user, each.valid])));
+    const usersAcl = this.#renderUsers(users, valid, examineRedisServer(args.redisServer ?? defaultRedisServer, args.parameters, { parent: this }));
     const bundle = new TrustBundle(`${name}-bundle`, args, { parent: this });
     const declaration = new ClusterDeclaration(`${name}-declaration`, { nodes: [...nodes], replicasPerMaster, directory: args.directory }, { parent: this });
     const parentDirectory = args.host.directory(`${name}-directory`, { path: args.directory }, { parent: this, dependsOn: declaration });
@@ -87,15 +100,20 @@ export class RedisCluster extends pulumi.ComponentResource {
     this.registerOutputs({ nodes: this.nodes, uri: this.uri });
   }
 
-  #makePasswords(name: string): pulumi.Output<Record<string, string>> {
-    const names = [...this.users, ...systemUsers];
-    return pulumi.secret(Object.fromEntries(names.map((user) => [user, new Password(`${name}-password-${user}`, {}, { parent: this }).value])));
+  #makePasswords(name: string, rotations: Readonly<Record<string, Rotation>>): ReadonlyMap<string, UserPasswords> {
+    const made = [...this.users, ...systemUsers].map((user): [string, UserPasswords] => {
+      const { valid, used } = passwordGenerations(rotations[user] ?? unrotated);
+      // The first has no number: so it was called before there were rotations. A user's name may end in one.
+      const passwords = valid.map((generation) => new Password(`${name}-password${generation === 1 ? "" : generation}-${user}`, {}, { parent: this }).value);
+      return [user, { valid: passwords, used: passwords[valid.indexOf(used)]! }];
+    });
+    return new Map(made);
   }
 
-  #renderUsers(users: readonly DeclaredUser[], version: pulumi.Output<readonly [number, number]>): pulumi.Output<string> {
-    const text = pulumi.all([this.passwords, version]).apply(([passwords, redisVersion]) => {
-      const declared = users.map((user) => ({ name: user.name, passwords: [passwords[user.name]!], rules: user.rules ?? fullAccessRules }));
-      const system = systemUsers.map((user) => ({ name: user, passwords: [passwords[user]!], rules: systemUserRules[user].map(({ rule }) => rule) }));
+  #renderUsers(users: readonly DeclaredUser[], valid: pulumi.Output<Readonly<Record<string, readonly string[]>>>, version: pulumi.Output<readonly [number, number]>): pulumi.Output<string> {
+    const text = pulumi.all([valid, version]).apply(([passwords, redisVersion]) => {
+      const declared = users.map((user) => ({ name: user.name, passwords: passwords[user.name]!, rules: user.rules ?? fullAccessRules }));
+      const system = systemUsers.map((user) => ({ name: user, passwords: passwords[user]!, rules: systemUserRules[user].map(({ rule }) => rule) }));
       return renderUsersAcl([...declared, ...system], redisVersion);
     });
     // It holds hashes of random passwords only; shown, a changed rule can be read in the preview.
@@ -103,14 +121,14 @@ export class RedisCluster extends pulumi.ComponentResource {
   }
 
   #makeNode(name: string, args: RedisClusterArgs, own: OwnNodeArgs, declaration: pulumi.Resource, previous: RedisNode | undefined): RedisNode {
-    const { host, directory, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, keepData } = args;
+    const { host, directory, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, certificateRevision, keepData } = args;
     const passwordOf = (user: SystemUserName): pulumi.Output<string> => this.passwords.apply((passwords) => passwords[user]!);
     const { address } = own;
     return new RedisNode(
       // A URN is split at `::`, which an IPv6 address may hold.
       `${name}-${address.host.replaceAll(":", "-")}-${address.port}`,
       {
-        ...{ host, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, keepData },
+        ...{ host, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, certificateRevision, keepData },
         ...own,
         directory: pulumi.interpolate`${directory}/${address.port}`,
         replication: { user: "replica-user", password: passwordOf("replica-user") },

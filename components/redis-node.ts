@@ -4,6 +4,7 @@ import type { NodeAddress } from "./cluster-plan.ts";
 import { contentHash } from "./content-hash.ts";
 import type { Host, HostProcess } from "./host.ts";
 import { NodeCertificate } from "./node-certificate.ts";
+import { joinCertificates } from "./pem-bundle.ts";
 import { busPortOffset, checkRedisParameters, renderRedisConf } from "./redis-conf.ts";
 import type { RedisParameter } from "./redis-conf.ts";
 import type { NodeLogin } from "./provider/resources.ts";
@@ -25,6 +26,8 @@ export interface RedisNodeSettings {
   readonly parameters?: pulumi.Input<Record<string, RedisParameter>>;
   /** Absolute path of redis-server. Default /usr/bin/redis-server. */
   readonly redisServer?: pulumi.Input<string>;
+  /** Any text; another one makes another key and certificate for each node. Default `1`. */
+  readonly certificateRevision?: pulumi.Input<string> | undefined;
   /** Whether the node's data directory stays when the node is destroyed. Default false. */
   readonly keepData?: boolean;
 }
@@ -73,14 +76,15 @@ export class RedisNode extends pulumi.ComponentResource {
     if (isPlain(args.parameters)) checkRedisParameters("parameters", args.parameters);
     this.address = args.address;
     const { host: ip, port } = args.address;
-    const certificate = new NodeCertificate(`${name}-tls`, { authority: args.redisAuthority, host: ip }, { parent: this });
+    const certificate = new NodeCertificate(`${name}-tls`, { authority: args.redisAuthority, host: ip, revision: args.certificateRevision }, { parent: this });
     const at = (file: string): pulumi.Output<string> => pulumi.interpolate`${args.directory}/${file}`;
-    this.login = { caFile: at("ca.crt"), certFile: at("server.crt"), keyFile: at("server.key"), pem: { ca: args.redisAuthority.certPem, cert: certificate.certPem, key: certificate.keyPem }, ...args.provisioner, password: pulumi.secret(args.provisioner.password) };
+    const verifiers = args.redisAuthority.trustedByClients.apply(joinCertificates);
+    this.login = { caFile: at("ca.crt"), certFile: at("server.crt"), keyFile: at("server.key"), pem: { ca: verifiers, cert: certificate.certPem, key: certificate.keyPem }, ...args.provisioner, password: pulumi.secret(args.provisioner.password) };
     const redisConf = renderConf(args);
     const contents = {
       "server.crt": certificate.certPem,
       "server.key": certificate.keyPem,
-      "ca.crt": args.redisAuthority.certPem,
+      "ca.crt": verifiers,
       "pem-bundle.cas": args.bundle.pem,
       "users.acl": args.usersAcl,
       "redis.conf": redisConf,

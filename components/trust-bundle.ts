@@ -13,7 +13,7 @@ export interface TrustBundleArgs {
 
 /** What every Redis node trusts: `pem-bundle.cas`. The `db` CA is not in it, so that a stolen database certificate opens nothing. */
 export class TrustBundle extends pulumi.ComponentResource {
-  /** The text of `pem-bundle.cas`: the Redis CA, then the db_client CA; checked against their kinds. */
+  /** The text of `pem-bundle.cas`: the Redis CA, then the db_client CA, of one that is rotated the old and the new; checked against their kinds. */
   readonly pem: pulumi.Output<string>;
 
   /** @throws {InvalidValueError} an authority of another kind */
@@ -21,7 +21,7 @@ export class TrustBundle extends pulumi.ComponentResource {
     super("redis-access:index:TrustBundle", name, {}, opts);
     checkAuthorityKind("redisAuthority", args.redisAuthority, "redis");
     checkAuthorityKind("dbClientAuthority", args.dbClientAuthority, "db_client");
-    this.pem = pulumi.all([args.redisAuthority.certPem, args.dbClientAuthority.certPem]).apply(([redis, dbClient]) => renderPemBundle(redis, dbClient));
+    this.pem = pulumi.all([args.redisAuthority.trustedByServers, args.dbClientAuthority.trustedByServers]).apply(([redis, dbClient]) => renderPemBundle(redis, dbClient));
     this.registerOutputs({ pem: this.pem });
   }
 }

@@ -7,7 +7,9 @@ import { InvalidValueError } from "../components/invalid-value-error.ts";
 import { checkProxyAddresses, checkProxyName } from "../components/proxy-config.ts";
 import { busPortOffset, checkRedisParameters } from "../components/redis-conf.ts";
 import type { RedisParameter } from "../components/redis-conf.ts";
-import { checkDeclaredUsers } from "../components/users-acl.ts";
+import { parseRotation } from "../components/rotation.ts";
+import type { Rotation, RotationKind } from "../components/rotation.ts";
+import { checkDeclaredUsers, systemUserRules } from "../components/users-acl.ts";
 
 const parameter: Field<RedisParameter> = (value, property) => {
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
@@ -27,6 +29,10 @@ const directory: Field<string> = (value, property) => {
   throw new InvalidValueError(property, `${JSON.stringify(given)} starts with ~, which only a shell knows; expected an absolute path, or one from the project`);
 };
 
+const largestRevision = 999_999;
+
+const rotation = (kind: RotationKind): Field<Rotation> => (value, property) => parseRotation(property, kind, text(value, property));
+
 const fields = {
   directory,
   nodes: list(parseNode),
@@ -43,6 +49,12 @@ const fields = {
   auditCommands: oneOf("all", "denied", "none"),
   redisServer: path,
   redisCli: path,
+  redisCaRotation: rotation("authority"),
+  dbClientCaRotation: rotation("authority"),
+  passwordRotations: map(rotation("password")),
+  nodeCertificates: integer(1, largestRevision),
+  proxyCertificate: integer(1, largestRevision),
+  clientCertificate: integer(1, largestRevision),
 };
 
 /** What the stack's configuration says, checked; Pulumi.yaml declares each with its default. */
@@ -60,6 +72,7 @@ export function readSettings(config: Readonly<Record<string, string>>, place: { 
   const read = Object.entries(fields).map(([name, field]) => [name, field(valueOf(name, config[name]), name)]);
   const settings = Object.fromEntries(read) as Settings;
   checkDeclaredUsers(settings.users.map((name) => ({ name })), (index) => `users[${index}]`);
+  checkRotatedUsers(settings);
   checkRedisParameters("redisParameters", settings.redisParameters);
   checkClusterDeclaration(settings);
   checkPortsDiffer(settings.nodes);
@@ -67,7 +80,7 @@ export function readSettings(config: Readonly<Record<string, string>>, place: { 
   return { ...settings, directory: settings.directory === "" ? resolve(place.project, ".redis-access", place.stack) : resolve(place.project, settings.directory) };
 }
 
-const textual = new Set(["directory", "tlsAuthClients", "proxyListen", "adminListen", "databaseName", "auditCommands", "redisServer", "redisCli"]);
+const textual = new Set(["directory", "tlsAuthClients", "proxyListen", "adminListen", "databaseName", "auditCommands", "redisServer", "redisCli", "redisCaRotation", "dbClientCaRotation"]);
 
 /** Pulumi gives every value as text; a number that was meant as text stays text. */
 function valueOf(name: string, value: string | undefined): unknown {
@@ -79,6 +92,12 @@ function valueOf(name: string, value: string | undefined): unknown {
     // Left for the field to refuse, which knows what would be right.
     return value;
   }
+}
+
+function checkRotatedUsers({ users, passwordRotations }: Pick<Settings, "users" | "passwordRotations">): void {
+  const known = [...users, ...Object.keys(systemUserRules)];
+  const stranger = Object.keys(passwordRotations).find((user) => !known.includes(user));
+  if (stranger !== undefined) throw new InvalidValueError(`passwordRotations.${stranger}`, `there is no such user; expected one of ${known.join(", ")}`);
 }
 
 function parseNode(value: unknown, property: string): NodeAddress {

@@ -104,6 +104,8 @@ function diff<F extends Fields>(type: ResourceType<F>, state: Values, inputs: Va
   const ignored = new Set<string>([...type.leftOut, ...type.notCompared]);
   const compared = [...Object.keys(type.fields), ...type.expectations].filter((name) => !ignored.has(name));
   const changed = compared.filter((name) => holdsUnknown(inputs[name]) || !isDeepStrictEqual(plain(state[name]), plain(inputs[name])));
+  // With a change there is a reason already, and inputs that may not be known yet.
+  if (changed.length === 0 && type.aged !== undefined) return { changed: type.aged(parse(type, inputs), state), replaces: [] };
   return { changed, replaces: changed.filter((name) => type.replaceOn.includes(name)) };
 }
 

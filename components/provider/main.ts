@@ -1,3 +1,4 @@
+import { certificateTermResource } from "./certificate-term-resource.ts";
 import { clusterDeclarationResource } from "./cluster-declaration-resource.ts";
 import { directoryResource } from "./directory-resource.ts";
 import { onWire } from "./dispatcher.ts";
@@ -11,6 +12,7 @@ import { serveProvider } from "./server.ts";
 serveProvider({
   version: "0.1.0",
   resources: {
+    "redisaccess:index:CertificateTerm": onWire(certificateTermResource()),
     "redisaccess:index:ClusterDeclaration": onWire(clusterDeclarationResource),
     "redisaccess:index:ClusterFormation": onWire(formationResource),
     "redisaccess:index:Directory": onWire(directoryResource),

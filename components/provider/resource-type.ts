@@ -42,6 +42,8 @@ export interface ResourceType<F extends Fields> {
   readonly outputs: readonly string[];
   /** Those of the outputs that can be told before an update from this state to these inputs; without it, none. */
   foresee?(inputs: Values, state: Values): Values;
+  /** Expectations that time alone has made untrue since the state was written; without it, none. */
+  aged?(inputs: Parsed<F>, state: Values): readonly string[];
   /** Outputs that are secret whatever the inputs are. */
   readonly secretOutputs: readonly string[];
   /**

@@ -154,6 +154,28 @@ export class Password extends pulumi.CustomResource {
   }
 }
 
+/** Inputs of {@link CertificateTerm}. */
+export interface CertificateTermArgs {
+  /** Whose certificate it is, for people. */
+  readonly subject: pulumi.Input<string>;
+  /** How long the certificate is valid. */
+  readonly validityHours: pulumi.Input<number>;
+  /** Hash of the authority that signs it. */
+  readonly authority: pulumi.Input<string>;
+  /** Any text; another one begins another term. Default `1`. */
+  readonly revision?: pulumi.Input<string> | undefined;
+}
+
+/** The term of one certificate: it begins anew whenever the certificate must be made anew, and when two thirds of it are over. */
+export class CertificateTerm extends pulumi.CustomResource {
+  /** When it began, ISO 8601. */
+  declare readonly begun: pulumi.Output<string>;
+
+  constructor(name: string, args: CertificateTermArgs, opts?: pulumi.CustomResourceOptions) {
+    super("redisaccess:index:CertificateTerm", name, { ...args, begun: undefined, drift: undefined }, opts);
+  }
+}
+
 /** Inputs of {@link ClusterDeclaration}. */
 export interface ClusterDeclarationArgs {
   /** All nodes, masters and replicas together. */

@@ -41,7 +41,7 @@ test("an authority passes as its own kind only", () => {
 
 test("a db_client CA without client_auth is refused, because a node would take its leaves for peers", () => {
   assert.throws(() => checkAuthority(unmarkedDbClientCa.certPem, "db_client"), CertificateProfileError);
-  assert.throws(() => renderPemBundle(redisCa.certPem, unmarkedDbClientCa.certPem), CertificateProfileError);
+  assert.throws(() => renderPemBundle([redisCa.certPem], [unmarkedDbClientCa.certPem]), CertificateProfileError);
 });
 
 test("a node leaf passes with both sides and the IP address asked for, and nothing less", async () => {
@@ -73,13 +73,13 @@ test("text that is no certificate is refused", () => {
 });
 
 test("the bundle holds the Redis CA first, the db_client CA second, and nothing else", () => {
-  const bundle = renderPemBundle(redisCa.certPem.trim(), `${dbClientCa.certPem}\n\n`);
+  const bundle = renderPemBundle([redisCa.certPem.trim()], [`${dbClientCa.certPem}\n\n`]);
   assert.equal(bundle, `${redisCa.certPem.trim()}\n${dbClientCa.certPem.trim()}\n`);
-  assert.throws(() => renderPemBundle(dbClientCa.certPem, redisCa.certPem), CertificateProfileError);
+  assert.throws(() => renderPemBundle([dbClientCa.certPem], [redisCa.certPem]), CertificateProfileError);
 });
 
 test("pem-bundle.cas is the golden one", () => {
-  assertGolden("pem-bundle.cas", renderPemBundle(readGolden("redis-ca.crt"), readGolden("db-client-ca.crt")));
+  assertGolden("pem-bundle.cas", renderPemBundle([readGolden("redis-ca.crt")], [readGolden("db-client-ca.crt")]));
 });
 
 test("a certificate twice, or a second one hidden behind the first, never gets into a bundle", () => {

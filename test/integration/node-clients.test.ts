@@ -31,7 +31,7 @@ describe("a node", () => {
       ...{ directory: join(directory, "node"), port: port!, replicationPassword: password },
       certificate: await makeLeaf(authorities, "redis", { commonName: "127.0.0.1" }),
       caPem: authorities.redis.certPem,
-      bundle: renderPemBundle(authorities.redis.certPem, authorities.db_client.certPem),
+      bundle: renderPemBundle([authorities.redis.certPem], [authorities.db_client.certPem]),
       acl: renderUsersAcl([{ name: "alice", passwords: [password], rules: fullAccessRules }]),
     });
     const client = node.client("alice", password);

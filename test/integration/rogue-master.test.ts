@@ -132,6 +132,6 @@ describe("a rogue with a certificate of the db_client CA", () => {
 
   test("without usages never gets into a bundle, and so into no node of a stack", async () => {
     const careless = await makeTestCertificate({ commonName: "db_client CA", ca: true });
-    assert.throws(() => renderPemBundle(authorities.redis.certPem, careless.certPem), CertificateProfileError);
+    assert.throws(() => renderPemBundle([authorities.redis.certPem], [careless.certPem]), CertificateProfileError);
   });
 });

@@ -173,7 +173,7 @@ async function makeNode(parent: string, port: number, authorities: TestAuthoriti
     ...{ port, acl, replicationPassword },
     certificate: await makeLeaf(authorities, "redis", { commonName: "127.0.0.1" }),
     caPem: authorities.redis.certPem,
-    bundle: renderPemBundle(authorities.redis.certPem, authorities.db_client.certPem),
+    bundle: renderPemBundle([authorities.redis.certPem], [authorities.db_client.certPem]),
     ...(nodeTimeoutMs !== undefined && { nodeTimeoutMs }),
     ...(parameters !== undefined && { parameters }),
   });

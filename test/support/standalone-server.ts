@@ -25,7 +25,7 @@ export async function startStandalone({ authorities, passwords }: Pick<TestProxy
     "users.acl": renderUsersAcl(Object.entries(passwords).map(([name, password]) => ({ name, passwords: [password], rules: fullAccessRules }))),
     "server.crt": leaf.certPem,
     "server.key": leaf.keyPem,
-    "pem-bundle.cas": renderPemBundle(authorities.redis.certPem, authorities.db_client.certPem),
+    "pem-bundle.cas": renderPemBundle([authorities.redis.certPem], [authorities.db_client.certPem]),
   };
   for (const [file, content] of Object.entries(contents)) writeFileSync(at(file), content, { mode: 0o600 });
   const args = [

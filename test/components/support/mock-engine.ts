@@ -51,6 +51,7 @@ const certificates = {
 
 /** What the provider would give, of the resources whose outputs others use. */
 const made: Readonly<Record<string, (index: number) => Values>> = {
+  "redisaccess:index:CertificateTerm": () => ({ begun: "2026-01-01T00:00:00.000Z" }),
   "redisaccess:index:Password": (index) => ({ value: `secret${String(index).padStart(58, "0")}` }),
   "redisaccess:index:Process": (index) => ({ pid: index, state: "running" }),
   "redisaccess:index:ClusterFormation": () => ({ nodeIds: ["a", "b", "c", "d", "e", "f"].map((digit) => digit.repeat(40)) }),

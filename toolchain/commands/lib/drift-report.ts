@@ -21,6 +21,7 @@ const outcomes: Readonly<Record<Difference["mend"], Outcome>> = {
   live: { up: "changes it in the running node", clients: unnoticed },
   restart: { up: "restarts it; a master hands over to a replica first", clients: "those connected to it connect again; through the proxy they wait a moment" },
   start: { up: "starts it", clients: unnoticed },
+  renew: { up: "makes a new one, and tells the program that shows it", clients: unnoticed },
   write: { up: "writes it anew", clients: unnoticed },
   cluster: { up: "puts the members right", clients: unnoticed },
   slots: { up: "moves the slots with their keys while they are served", clients: unnoticed },
