@@ -69,6 +69,13 @@ const refusals: readonly (readonly [key: string, value: unknown, message: string
   ["redisServer", "/usr/bin/../bin/redis-server", 'redisServer: "/usr/bin/../bin/redis-server" is not a plain absolute path; expected such as /usr/local/bin/name, without //, . or .. in it'],
   ["redisCli", "", 'redisCli: "" is not a plain absolute path; expected such as /usr/local/bin/name, without //, . or .. in it'],
 
+  ["redisCaRotation", "next", 'redisCaRotation: is "next"; expected a phase and a generation, such as "standby 1"; the phases are standby, init, update_clients, update_servers'],
+  ["dbClientCaRotation", "init 1", 'dbClientCaRotation: is "init 1", but generation 1 replaces none; expected "standby 1" or "init 2"'],
+  ["passwordRotations", "init 2", "passwordRotations: is text; expected names and values"],
+  ["passwordRotations", { alice: "update_servers 2" }, 'passwordRotations.alice: is "update_servers 2"; expected a phase and a generation, such as "standby 1"; the phases are standby, init, update_clients'],
+  ["passwordRotations", { bob: "init 2" }, "passwordRotations.bob: there is no such user; expected one of alice, replica-user, provisioner, proxy"],
+  ["nodeCertificates", 0, "nodeCertificates: is 0; expected a whole number from 1 to 999999"],
+
   // a number out of its bounds
   ["replicasPerMaster", 0, "replicasPerMaster: is 0; expected a whole number from 1 to 5"],
   ["replicasPerMaster", 6, "replicasPerMaster: is 6; expected a whole number from 1 to 5"],
