@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
 import type { Role } from "./access/roles.ts";
 import { isLoopback, parseHostPort } from "./config/address.ts";
@@ -15,6 +16,9 @@ import { readRoles } from "./config/read-roles.ts";
 export { ConfigError } from "./config/config-error.ts";
 export type { HostPort } from "./config/address.ts";
 export type { Limits } from "./config/limits.ts";
+
+/** Processes beyond the cores of any machine of today only cost. */
+const MOST_WORKERS = 256;
 
 /** What `proxy.yaml` says, checked; every path is absolute. */
 export interface ProxyConfig {
@@ -34,6 +38,8 @@ export interface ProxyConfig {
   readonly admin?: HostPort;
   readonly audit?: AuditConfig;
   readonly limits: Limits;
+  /** Processes that serve clients, at least 1; with 1 there is no other process than the proxy itself. @default 1 */
+  readonly workers: number;
   /** At least one. */
   readonly roles: readonly Role[];
   /** At least one. */
@@ -96,7 +102,7 @@ export function parseConfig(text: string, directory: string): ProxyConfig {
 }
 
 function readConfig(root: Field, directory: string): ProxyConfig {
-  const fields = root.fields("name", "tls", "db_client", "db", "admin", "audit", "limits", "roles", "databases");
+  const fields = root.fields("name", "tls", "db_client", "db", "admin", "audit", "limits", "workers", "roles", "databases");
   const path = (field: Field): string => readPath(field, directory);
   const tls = fields.tls.fields("cert_file", "key_file", "client_ca_file");
   const dbClient = fields.db_client.fields("ca_cert_file", "ca_key_file");
@@ -111,6 +117,7 @@ function readConfig(root: Field, directory: string): ProxyConfig {
     ...(admin !== undefined && { admin }),
     ...(fields.audit.present && { audit: readAudit(fields.audit, directory) }),
     limits: readLimits(fields.limits),
+    workers: fields.workers.present ? readWorkers(fields.workers) : 1,
     roles: readRoles(fields.roles),
     databases: readDatabases(fields.databases, { directory, dbCaFile, admin }),
   };
@@ -122,6 +129,12 @@ function readAdmin(field: Field): HostPort | undefined {
     const address = parseHostPort(text);
     return address !== undefined && isLoopback(address.host);
   });
+}
+
+/** `auto` is the number of cores that this process may run on. */
+function readWorkers(field: Field): number {
+  if (field.is("auto")) return Math.min(availableParallelism(), MOST_WORKERS);
+  return field.integer(1, MOST_WORKERS, "auto, or ");
 }
 
 function readAudit(field: Field, directory: string): AuditConfig {

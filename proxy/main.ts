@@ -1,9 +1,11 @@
 import { parseArgs } from "node:util";
 import { ConfigError, loadConfig } from "./config.ts";
 import type { ProxyConfig } from "./config.ts";
-import { createLogger } from "./server/log.ts";
+import { createLogger, withFields } from "./server/log.ts";
 import { Proxy } from "./server/proxy.ts";
 import { SingleProcess } from "./server/single-process.ts";
+import { WorkerFleet } from "./workers/worker-fleet.ts";
+import { Worker } from "./workers/worker.ts";
 
 const HELP = `Usage: node proxy.mjs --config FILE [--check]
 
@@ -15,7 +17,7 @@ The access proxy: clients come with mutual TLS, and reach a Redis Cluster (or a 
 
 Logs are JSON lines on standard output. SIGTERM and SIGINT let clients finish and end. SIGHUP opens
 the audit's file anew and takes over the configuration and the files it names, certificates among them, wholly or not at all;
-clients stay.
+clients stay. With several \`workers\` all of this is said to the first process, which starts the others and replaces those that die.
 Exit codes: 0 ended as asked; 1 it could not start; 2 wrong arguments or configuration.
 `;
 
@@ -25,13 +27,15 @@ function fail(code: number, message: string): never {
   process.exit(code);
 }
 
-function options(): { config: string; check: boolean } {
+function options(): { config: string; check: boolean } | { worker: string } {
   try {
-    const { values } = parseArgs({ options: { config: { type: "string" }, check: { type: "boolean" }, help: { type: "boolean" } } });
+    const { values } = parseArgs({ options: { config: { type: "string" }, check: { type: "boolean" }, worker: { type: "string" }, help: { type: "boolean" } } });
     if (values.help === true) {
       process.stdout.write(HELP);
       process.exit(0);
     }
+    // Not for people: how the proxy starts its workers, who follow it by the channel between them.
+    if (values.worker !== undefined && process.connected) return { worker: values.worker };
     if (values.config === undefined) fail(2, "--config FILE is missing; --help says more");
     return { config: values.config, check: values.check ?? false };
   } catch (error) {
@@ -48,28 +52,33 @@ async function load(file: string): Promise<ProxyConfig> {
   }
 }
 
-const { config: file, check } = options();
-const config = await load(file);
-if (check) {
-  process.stdout.write(`${file}: the configuration can be used\n`);
-  process.exit(0);
-}
-const log = createLogger();
-const proxy = new Proxy(config, new SingleProcess(log), log);
-try {
-  await proxy.start();
-} catch (error) {
-  const message = error instanceof Error ? error.message : String(error);
-  log.error("cannot start", { error: message });
-  fail(error instanceof ConfigError ? 2 : 1, message);
-}
-for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  process.on(signal, () => {
-    void proxy.drain().then(() => process.exit(0));
+async function serve(file: string, check: boolean): Promise<void> {
+  const config = await load(file);
+  if (check) {
+    process.stdout.write(`${file}: the configuration can be used\n`);
+    process.exit(0);
+  }
+  const log = createLogger();
+  const proxy = new Proxy(config, config.workers === 1 ? new SingleProcess(log) : new WorkerFleet(process.argv[1]!, log), log);
+  try {
+    await proxy.start();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    log.error("cannot start", { error: message });
+    fail(error instanceof ConfigError ? 2 : 1, message);
+  }
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      void proxy.drain().then(() => process.exit(0));
+    });
+  }
+  process.on("SIGHUP", () => {
+    proxy.reload(() => loadConfig(file)).catch((error: unknown) => {
+      log.error("configuration not taken over, the one before stays in force", { error });
+    });
   });
 }
-process.on("SIGHUP", () => {
-  proxy.reload(() => loadConfig(file)).catch((error: unknown) => {
-    log.error("configuration not taken over, the one before stays in force", { error });
-  });
-});
+
+const chosen = options();
+if ("worker" in chosen) new Worker(withFields(createLogger(), { worker: Number(chosen.worker) })).run();
+else await serve(chosen.config, chosen.check);

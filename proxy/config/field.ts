@@ -148,11 +148,19 @@ export class Field {
     return word ?? words[0];
   }
 
-  /** A whole number within bounds, both allowed. */
-  integer(lowest: number, highest: number): number {
+  /** Whether it is exactly this word, for values that may be a word or something else. */
+  is(word: string): boolean {
+    return this.#value === word;
+  }
+
+  /**
+   * A whole number within bounds, both allowed.
+   * @param or what else would be right, for the error
+   */
+  integer(lowest: number, highest: number, or = ""): number {
     const value = this.#value;
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= lowest && value <= highest) return value;
-    this.expected(`a whole number from ${lowest} to ${highest}`);
+    this.expected(`${or}a whole number from ${lowest} to ${highest}`);
     return lowest;
   }
 

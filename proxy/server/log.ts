@@ -37,6 +37,14 @@ export function createLogger(write: (line: string) => void = writerTo(() => proc
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
+/** A logger whose every line has these fields, unless the line itself has them. */
+export function withFields(log: Logger, fields: Record<string, unknown>): Logger {
+  const at = (level: LogLevel): LogFunction => (message, own) => {
+    log[level](message, { ...fields, ...own });
+  };
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
 function lineOf(level: LogLevel, message: string, fields: Record<string, unknown> = {}): string {
   const line: Record<string, unknown> = { time: new Date().toISOString(), level, message: plainText(message) };
   for (const [name, value] of Object.entries(plainFields(fields, level === "debug" || level === "error"))) {

@@ -7,7 +7,7 @@ interface ShownWorker {
   readonly worker: number;
   readonly pid: number;
   readonly sessions: number | undefined;
-  readonly state: "serving" | "not reached yet" | "no answer";
+  readonly state: "serving" | "not reached yet" | "not serving";
 }
 
 /**
@@ -53,7 +53,7 @@ function addDetails(a: AuditHealth["detail"], b: AuditHealth["detail"]): AuditHe
 function shown(fleet: readonly WorkerStatus[]): ShownWorker[] | undefined {
   const workers = fleet.flatMap(({ worker, pid, status }): ShownWorker[] => {
     if (worker === undefined) return [];
-    const state = status === undefined ? "no answer" : Object.values(status.databases).every(Boolean) ? "serving" : "not reached yet";
+    const state = status === undefined ? "not serving" : Object.values(status.databases).every(Boolean) ? "serving" : "not reached yet";
     return [{ worker, pid, sessions: status?.sessions, state }];
   });
   return workers.length === 0 ? undefined : workers;

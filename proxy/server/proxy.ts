@@ -122,6 +122,7 @@ export class Proxy {
 function refuseWhatNeedsRestart(before: ProxyConfig, next: ProxyConfig): void {
   const fixed = (config: ProxyConfig): Record<string, unknown> => ({
     name: config.name,
+    workers: config.workers,
     "admin.listen": config.admin,
     "audit.file": config.audit?.file,
     "audit.on_failure": config.audit?.onFailure,

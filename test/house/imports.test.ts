@@ -13,6 +13,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   "proxy/access": ["proxy/access", "node:", "@peculiar/x509", "reflect-metadata"],
   "proxy/config": ["proxy/config", "proxy/access", "types:proxy", "node:", "yaml"],
   "proxy/server": ["proxy", "proxy/server", "proxy/cluster", "proxy/routing", "proxy/resp", "proxy/access", "proxy/config", "node:"],
+  "proxy/workers": ["proxy", "proxy/workers", "proxy/server", "proxy/access", "node:"],
   components: ["components", "components/provider", "node:", "@pulumi/", "esbuild", "yaml"],
   "components/provider": ["components/provider", "components", "node:", "@pulumi/", "@grpc/", "google-protobuf", "ioredis"],
 };

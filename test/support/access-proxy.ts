@@ -41,6 +41,8 @@ export interface TestProxyOptions {
 }
 
 const startLimitMs = 20_000;
+/** For runs of whole test files against several processes: `PROXY_WORKERS=2 npm run test:conformance`. */
+const workers = process.env["PROXY_WORKERS"];
 
 /** The bundled access proxy as a process of its own, in front of a real cluster or server. */
 export class TestProxy {
@@ -170,6 +172,7 @@ async function writeFiles(directory: string, target: TestProxyTarget, options: T
     audit: { file: "audit.log", commands: "all" },
     ...(options.limits !== undefined && { limits: options.limits }),
     ...(options.roles !== undefined && { roles: options.roles }),
+    ...(workers !== undefined && { workers: Number(workers) }),
     databases: [database, ...(options.furtherDatabases ?? [])],
     ...options.config,
   };
