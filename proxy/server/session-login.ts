@@ -34,6 +34,11 @@ export class SessionLogin {
     this.#sessionUser = policy.databaseUser;
   }
 
+  /** Whether the session has come to its end: what was asked for it is for nobody. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
   /** The answer to a command of a client that is not logged in, or not any more. */
   refusal(): LoginAnswer {
     const user = this.#policy.databaseUser;

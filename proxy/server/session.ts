@@ -5,19 +5,17 @@ import type { ReplyTarget } from "../cluster/exchange.ts";
 import { Outbox } from "../cluster/outbox.ts";
 import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import type { UpstreamError } from "../cluster/upstream-error.ts";
-import type { UserConnections } from "../cluster/user-connections.ts";
-import { encodeError, encodeSimple } from "../resp/encoder.ts";
+import { encodeError } from "../resp/encoder.ts";
 import { errorWord } from "../resp/error-word.ts";
 import { RequestParser } from "../resp/request-parser.ts";
 import type { Request } from "../resp/request-parser.ts";
-import { argument, argumentSpells, entryOf, keyIndexes } from "../routing/keys.ts";
-import { fitsArity, planCluster, refusedWhileSubscribed, slotOfArgument } from "../routing/plan.ts";
-import { planStandalone } from "../routing/plan-standalone.ts";
-import type { StandalonePlan } from "../routing/plan-standalone.ts";
+import { argumentSpells, entryOf } from "../routing/keys.ts";
+import { fitsArity, slotOfArgument } from "../routing/plan.ts";
 import type { Redirection } from "../routing/redirection.ts";
 import { SLOTS } from "../routing/slot.ts";
 import { closeGently } from "./close-gently.ts";
-import { fanOut, fetchEach } from "./fan-out.ts";
+import { CommandPerformer } from "./command-performer.ts";
+import type { PerformerHost } from "./command-performer.ts";
 import { ReplyQueue } from "./reply-queue.ts";
 import { ReplyWindow } from "./reply-window.ts";
 import { RequestRun } from "./request-run.ts";
@@ -25,10 +23,7 @@ import { SessionDeliveries } from "./session-deliveries.ts";
 import { SessionLogin } from "./session-login.ts";
 import type { SessionObserver, SessionOptions } from "./session-options.ts";
 import { StallGuard } from "./stall-guard.ts";
-import { Subscription } from "./subscription.ts";
 
-const OK = encodeSimple("OK");
-const RESET = encodeSimple("RESET");
 /** Bytes of requests that are read although they cannot be taken yet. */
 const READ_AHEAD_BYTES = 65_536;
 
@@ -50,14 +45,9 @@ export class Session implements ReplyTarget {
   readonly #login: SessionLogin;
   readonly #deliveries: SessionDeliveries;
   readonly #stall: StallGuard;
-  /** Keyless commands go to the owner of this slot: always the same shard, so that they keep their order. */
-  readonly #homeSlot: number;
+  readonly #performer: CommandPerformer;
 
   #epoch = 0;
-  /** Standalone mode: the session's own connection, from the first command that leaves state in it. */
-  #own: UpstreamConnection | undefined;
-  #subscription: Subscription | undefined;
-
   /** Reasons not to take the next request. */
   #holds = 0;
   #processing = false;
@@ -66,8 +56,6 @@ export class Session implements ReplyTarget {
   #inputEnded = false;
   /** All that is to be written is. */
   #finished = false;
-  /** A command waits in Redis: if the client leaves, what comes must not be taken from Redis for nobody. */
-  #waiting = false;
   #ended = false;
   #whenDrained: (() => void) | undefined;
   #now = performance.now();
@@ -77,7 +65,6 @@ export class Session implements ReplyTarget {
     this.#socket = options.socket;
     this.#database = options.database;
     this.#observer = options.observer;
-    this.#homeSlot = (options.id * 2_654_435_761) % SLOTS;
     this.#parser = new RequestParser(options.limits.unauthenticated);
     this.#outbox = new Outbox(
       this.#socket,
@@ -92,30 +79,18 @@ export class Session implements ReplyTarget {
     this.#window = new ReplyWindow(options.limits.maxPipelineDepth, options.limits.maxClientOutputBytes);
     this.#run = new RequestRun(this, this.#queue);
     this.#login = new SessionLogin(options.database, options.policy, options.observer);
-    this.#deliveries = new SessionDeliveries({
-      database: options.database,
-      homeSlot: this.#homeSlot,
-      context: () => this.#login.context,
-      fill: (place, reply) => {
-        this.#fill(place, reply);
-      },
-      hold: () => {
-        this.#hold();
-      },
-      release: () => {
-        this.#release();
-      },
-    });
+    // Always the same shard, so that commands without a key keep their order.
+    const homeSlot = (options.id * 2_654_435_761) % SLOTS;
+    const host = this.#makeHost();
+    this.#deliveries = new SessionDeliveries({ ...host, homeSlot, context: () => this.#login.context });
+    this.#performer = new CommandPerformer({ ...host, homeSlot, login: this.#login, deliveries: this.#deliveries });
     this.#stall = new StallGuard(options.socket, options.limits, () => this.#queue.heldBytes, {
       onStall: () => {
-        // What comes on a connection of the session's own is nobody else's, and need not be taken before it can be passed on.
-        this.#subscription?.pause();
-        this.#own?.pause();
+        this.#performer.pause();
         this.#hold();
       },
       onRelief: () => {
-        this.#subscription?.resume();
-        this.#own?.resume();
+        this.#performer.resume();
         this.#release();
       },
       onGivenUp: () => {
@@ -134,7 +109,7 @@ export class Session implements ReplyTarget {
   /** Ends the session as soon as nothing is owed to the client: at once, where it waits or has subscriptions. */
   drain(): void {
     this.#closing = true;
-    if (this.#waiting || this.#subscription !== undefined || this.#queue.empty) this.#finish();
+    if (this.#performer.waiting || this.#performer.subscribed || this.#queue.empty) this.#finish();
   }
 
   /** Ends the session now. */
@@ -155,7 +130,7 @@ export class Session implements ReplyTarget {
     if (this.#ended) return rest;
     const again = this.#standIn(exchange, request);
     if (rest !== undefined) this.#queue.insertBehind(again, rest);
-    if (this.#own !== undefined) {
+    if (this.#performer.own !== undefined) {
       // What the session left in its connection (a database, a transaction) holds on no other.
       this.#fill(again, error);
       this.#queue.settle();
@@ -176,7 +151,7 @@ export class Session implements ReplyTarget {
       this.#finish();
       return;
     }
-    if (this.#own?.closed === true) {
+    if (this.#performer.own?.closed === true) {
       this.#failOwn(exchange, reason);
       return;
     }
@@ -204,7 +179,7 @@ export class Session implements ReplyTarget {
     });
     socket.on("end", () => {
       this.#inputEnded = true;
-      if (this.#subscription !== undefined || this.#waiting) this.#finish();
+      if (this.#performer.subscribed || this.#performer.waiting) this.#finish();
       else this.#process();
     });
     socket.on("error", () => {
@@ -218,7 +193,7 @@ export class Session implements ReplyTarget {
       socket.setTimeout(limits.idleTimeoutMs);
       socket.on("timeout", () => {
         // A hold is the proxy's own waiting, as for a login's answer; a client that does not read has a limit of its own.
-        if (this.#finished || this.#holds > 0 || !this.#queue.empty || this.#subscription !== undefined) return;
+        if (this.#finished || this.#holds > 0 || !this.#queue.empty || this.#performer.subscribed) return;
         this.#observer.dropped(`idle for ${limits.idleTimeoutMs} ms`);
         socket.destroy();
       });
@@ -242,8 +217,8 @@ export class Session implements ReplyTarget {
           break;
         }
         if (accepting) this.#take();
-        else if (argumentSpells(this.#parser, 0, "quit")) this.#perform(this.#parser, this.#plan(this.#parser));
-        else this.#answer(this.#parser, encodeError(`${this.#database.profile.errorPrefix}the audit cannot be written; commands are refused until it can`));
+        else if (argumentSpells(this.#parser, 0, "quit")) this.#performer.perform(this.#parser, this.#performer.plan(this.#parser));
+        else this.#fill(this.#place(this.#parser), encodeError(`${this.#database.profile.errorPrefix}the audit cannot be written; commands are refused until it can`));
       }
       this.#run.send(this.#now);
     } catch (error) {
@@ -275,7 +250,7 @@ export class Session implements ReplyTarget {
   #take(): void {
     const request = this.#parser;
     const { users } = this.#login;
-    if (users !== undefined && this.#subscription === undefined && this.#database.mode === "cluster") {
+    if (users !== undefined && !this.#performer.subscribed && this.#database.mode === "cluster") {
       const entry = entryOf(this.#database.table, request);
       if (entry?.simple === true && fitsArity(entry, request.argc) && this.#database.unsettledUntil <= this.#now) {
         const connection = users.forSlot(slotOfArgument(request, entry.firstKey));
@@ -285,164 +260,46 @@ export class Session implements ReplyTarget {
         }
       }
     }
-    this.#perform(request, this.#plan(request));
+    this.#performer.perform(request, this.#performer.plan(request));
   }
 
-  #plan(request: Request): StandalonePlan {
-    if (this.#database.mode === "standalone") return planStandalone(request, this.#database.profile, this.#own !== undefined);
-    return planCluster(request, this.#database.table, this.#database.profile);
-  }
-
-  #perform(request: Request, plan: StandalonePlan): void {
-    if (this.#subscription !== undefined && !(plan.kind === "session" && plan.what !== "authenticate")) {
-      this.#performSubscribed(request, plan, this.#subscription);
-      return;
-    }
-    if (plan.kind === "session") {
-      this.#drained(() => {
-        this.#performOnSession(request, plan.what);
-      });
-      return;
-    }
-    const { users, context } = this.#login;
-    if (users === undefined || context === undefined || users.refused !== undefined) {
-      // Clients open with HELLO where they would rather speak RESP3: they must learn that it is not offered, logged in or not.
-      if (plan.kind === "answer" && argumentSpells(request, 0, "hello")) this.#answer(request, plan.reply, true);
-      else this.#withoutLogin(request);
-      return;
-    }
-    switch (plan.kind) {
-      case "answer":
-        if (plan.refused) this.#observer.refused(request);
-        this.#answer(request, plan.reply, plan.refused);
-        return;
-      case "forward":
-        this.#forwardPlanned(request, plan, users);
-        return;
-      case "wait":
-        this.#drained(() => {
-          this.#wait(request, plan.slot ?? this.#homeSlot);
-        });
-        return;
-      case "everyMaster":
-        this.#afterDrainIf(plan.exclusive, () => {
-          this.#onceSurveyed(() => {
-            this.#deliveries.collect(this.#place(request), (settle, turn) => fanOut(context, this.#database.topology, request, plan, settle, turn));
-          });
-        });
-        return;
-      case "gets":
-        this.#deliveries.collect(this.#place(request), (settle, turn) => fetchEach(context, request, settle, turn));
-        return;
-      case "subscribe":
-        this.#drained(() => {
-          this.#subscribe(request, users);
-        });
-        return;
-      case "own":
-        this.#drained(() => {
-          this.#takeOwn(request, users);
-        });
-        return;
-      case "unknown":
-        this.#lookUp(request, users);
-    }
-  }
-
-  #performSubscribed(request: Request, plan: StandalonePlan, subscription: Subscription): void {
-    if (plan.kind === "answer" && plan.refused) {
-      this.#observer.refused(request);
-      subscription.answer(request, plan.reply, true);
-      return;
-    }
-    const refusal = this.#database.mode === "cluster" ? refusedWhileSubscribed(request, this.#database.table) : undefined;
-    if (refusal !== undefined) {
-      subscription.answer(request, refusal, false);
-      return;
-    }
-    const mayBeTheLast = argumentSpells(request, 0, "unsubscribe");
-    if (!mayBeTheLast) {
-      subscription.forward(request);
-      return;
-    }
-    // Whether what comes behind it belongs to a subscribed client or to an ordinary one, only the answer tells.
-    this.#hold();
-    subscription.forward(request, () => {
-      this.#release();
-    });
-  }
-
-  #performOnSession(request: Request, what: "quit" | "reset" | "authenticate" | "hangUp"): void {
-    if (what === "authenticate") {
-      this.#authenticate(request);
-      return;
-    }
-    if (what === "hangUp") {
-      this.#observer.dropped("it sent a line of HTTP, as a web page would");
-      this.#finish();
-      return;
-    }
-    this.#subscription?.close();
-    this.#subscription = undefined;
-    if (what === "quit") {
-      this.#answer(request, OK);
-      this.#finish();
-      return;
-    }
-    this.#logout();
-    this.#answer(request, RESET);
-  }
-
-  #withoutLogin(request: Request): void {
-    if (this.#login.users !== undefined) this.#logout();
-    const { reply, close } = this.#login.refusal();
-    this.#answer(request, reply);
-    if (close) this.#finish();
-  }
-
-  #authenticate(request: Request): void {
-    const args = Array.from({ length: request.argc - 1 }, (_, i) => argument(request, i + 1));
-    this.#hold();
-    this.#login.authenticate(args, ({ reply, close }) => {
-      this.#applyLimits();
-      this.#answer(request, reply);
-      if (close) this.#finish();
-      this.#release();
-    });
-  }
-
-  #logout(): void {
-    this.#login.logout();
-    this.#own?.close("the session has ended");
-    this.#own = undefined;
-    this.#applyLimits();
-  }
-
-  #applyLimits(): void {
-    const { authenticated, unauthenticated } = this.#options.limits;
-    this.#parser.limits = this.#login.users === undefined ? unauthenticated : authenticated;
-  }
-
-  #forwardPlanned(request: Request, plan: { slot: number | undefined; readonly: boolean }, users: UserConnections): void {
-    const slot = plan.slot ?? this.#homeSlot;
-    const alone = (): void => {
-      this.#deliverAlone(request, { slot, readonly: plan.readonly, exclusive: false });
-    };
-    if (this.#mayBeOvertaken(request)) {
-      this.#drained(alone);
-      return;
-    }
-    const connection = this.#own ?? users.forSlot(slot);
-    if (connection !== undefined) this.#run.add(connection, request, this.#now);
-    else alone();
-  }
-
-  /** Whether it could be asked to come again later (TRYAGAIN) while those behind it are executed; then they are not sent before its answer. */
-  #mayBeOvertaken(request: Request): boolean {
-    const { mode, table, unsettledUntil } = this.#database;
-    if (mode === "standalone" || unsettledUntil <= this.#now) return false;
-    const entry = entryOf(table, request);
-    return entry !== undefined && keyIndexes(entry, request, 2).length > 1;
+  /** What the rest of a session asks of it. */
+  #makeHost() {
+    return {
+      database: this.#database,
+      observer: this.#observer,
+      now: () => this.#now,
+      leaving: () => this.#closing || this.#inputEnded,
+      hold: () => {
+        this.#hold();
+      },
+      release: () => {
+        this.#release();
+      },
+      drained: (then: () => void) => {
+        this.#drained(then);
+      },
+      forward: (connection: UpstreamConnection, request: Request) => {
+        this.#run.add(connection, request, this.#now);
+      },
+      send: () => {
+        this.#run.send(this.#now);
+      },
+      place: (request: Request) => this.#place(request),
+      fill: (place: Exchange, reply: Buffer) => {
+        this.#fill(place, reply);
+      },
+      write: (bytes: Buffer) => {
+        this.#outbox.append(bytes, 0, bytes.length);
+      },
+      loginChanged: () => {
+        const { authenticated, unauthenticated } = this.#options.limits;
+        this.#parser.limits = this.#login.users === undefined ? unauthenticated : authenticated;
+      },
+      finish: () => {
+        this.#finish();
+      },
+    } satisfies Partial<PerformerHost>;
   }
 
   /** A place in the queue for a request whose reply the proxy itself puts in. */
@@ -459,12 +316,6 @@ export class Session implements ReplyTarget {
     return exchange;
   }
 
-  #answer(request: Request, reply: Buffer, refused = false): void {
-    const place = this.#place(request);
-    place.refused = refused;
-    this.#fill(place, reply);
-  }
-
   #fill(place: Exchange, reply: Buffer): void {
     if (this.#ended) return;
     const failure = errorWord(reply);
@@ -474,107 +325,6 @@ export class Session implements ReplyTarget {
     this.#stall.note(reply.length);
     this.#queue.deliver(place, reply, 0, reply.length);
     this.#afterReplies();
-  }
-
-  /** Sends one request by a delivery, and takes no other until it is answered. */
-  #deliverAlone(request: Request, how: { slot: number; readonly: boolean; exclusive: boolean }): void {
-    const place = this.#place(request);
-    this.#deliveries.alone(place, { ...how, request: request.frame.subarray(request.start, request.end) }, () => {
-      this.#waiting = false;
-    });
-  }
-
-  /** Has a command wait in Redis for as long as the client does: nothing may be taken from Redis for one who has gone. */
-  #wait(request: Request, slot: number): void {
-    if (this.#closing || this.#inputEnded) {
-      this.#finish();
-      return;
-    }
-    this.#waiting = true;
-    if (this.#own === undefined) {
-      this.#deliverAlone(request, { slot, readonly: false, exclusive: true });
-      return;
-    }
-    this.#run.add(this.#own, request, this.#now);
-    this.#drained(() => {
-      this.#waiting = false;
-    });
-  }
-
-  #subscribe(request: Request, users: UserConnections): void {
-    const connection = users.lendForSlot(this.#homeSlot);
-    if (connection === undefined) {
-      this.#answer(request, encodeError(`${this.#database.profile.errorPrefix}no node can be reached for a subscription`));
-      return;
-    }
-    this.#subscription = new Subscription(connection, request, {
-      write: (bytes) => {
-        this.#outbox.append(bytes, 0, bytes.length);
-      },
-      onOver: () => {
-        this.#subscription = undefined;
-        users.giveBack(connection);
-      },
-      onLost: () => {
-        users.giveBack(connection);
-        this.#finish();
-      },
-      onDone: (exchange) => {
-        this.#observer.exchangeDone(exchange);
-      },
-    });
-  }
-
-  #takeOwn(request: Request, users: UserConnections): void {
-    this.#own = users.lendForSlot(this.#homeSlot);
-    if (this.#own === undefined) {
-      this.#answer(request, encodeError(`${this.#database.profile.errorPrefix}the server cannot be reached; the command was not executed`));
-      return;
-    }
-    this.#forwardPlanned(request, { slot: undefined, readonly: false }, users);
-  }
-
-  /** With its own connection the session has lost what it left there (a transaction, a selected database): it cannot go on. */
-  #failOwn(exchange: Exchange, reason: UpstreamError): void {
-    const error = encodeError(`${this.#database.profile.errorPrefix}connection to the server lost (${reason.message})`);
-    exchange.count = exchange.answered + 1;
-    this.#fill(exchange, error);
-    exchange.answered = exchange.count;
-    this.#queue.settle();
-    this.#finish();
-  }
-
-  #lookUp(request: Request, users: UserConnections): void {
-    this.#hold();
-    void this.#database.learnCommand(argument(request, 0), users).then(() => {
-      if (this.#ended) return;
-      const plan = this.#plan(request);
-      // Still unknown: Redis's own error text is the answer, and any node gives it.
-      this.#perform(request, plan.kind === "unknown" ? { kind: "forward", slot: undefined, readonly: false } : plan);
-      this.#run.send(this.#now);
-      this.#release();
-    });
-  }
-
-  #afterDrainIf(condition: boolean, then: () => void): void {
-    if (condition) this.#drained(then);
-    else then();
-  }
-
-  /** Runs `then` when it is known who the masters are; until then no other request is taken. */
-  #onceSurveyed(then: () => void): void {
-    const survey = this.#database.unsurveyed;
-    if (survey === undefined) {
-      then();
-      return;
-    }
-    this.#run.send(this.#now);
-    this.#hold();
-    void survey.then(() => {
-      if (this.#ended) return;
-      then();
-      this.#release();
-    });
   }
 
   /** Runs `then` when all earlier requests are answered; until then no other is taken. */
@@ -589,6 +339,16 @@ export class Session implements ReplyTarget {
       then();
       this.#release();
     };
+  }
+
+  /** With its own connection the session has lost what it left there (a transaction, a selected database): it cannot go on. */
+  #failOwn(exchange: Exchange, reason: UpstreamError): void {
+    const error = encodeError(`${this.#database.profile.errorPrefix}connection to the server lost (${reason.message})`);
+    exchange.count = exchange.answered + 1;
+    this.#fill(exchange, error);
+    exchange.answered = exchange.count;
+    this.#queue.settle();
+    this.#finish();
   }
 
   #afterReplies(): void {
@@ -629,10 +389,7 @@ export class Session implements ReplyTarget {
   #finish(): void {
     if (this.#finished) return;
     this.#finished = this.#closing = true;
-    if (this.#waiting) {
-      this.#deliveries.cancel();
-      this.#own?.close("its client has gone");
-    }
+    this.#performer.cancelWaiting();
     this.#outbox.flush();
     closeGently(this.#socket, this.#options.limits.clientStallMs);
   }
@@ -642,10 +399,9 @@ export class Session implements ReplyTarget {
     this.#ended = true;
     this.#stall.stop();
     this.#deliveries.cancel();
-    this.#subscription?.close();
+    this.#performer.end();
     this.#queue.abandon();
     this.#outbox.clear();
-    this.#own?.close("the session has ended");
     this.#login.end();
     this.#options.onEnd(this);
   }
