@@ -120,8 +120,13 @@ export const users = cluster.users;
 export const passwords = pulumi.secret(cluster.passwords.apply((all) => Object.fromEntries(cluster.users.map((name) => [name, all[name]!]))));
 /** Where the files of the first client are: known once all of them stand. */
 export const clientFiles = pulumi.all(placed.map((file) => file.urn)).apply(() => files);
-/** How far each rotation is, by its configuration key; known once this update has come to its end. */
-export const rotationSteps = done.urn.apply(() => Object.fromEntries(declaredRotations(settings).map(({ property, step }) => [property, formatRotation(step)])));
+/** How far each rotation is, and the numbers of certificates, by configuration key; known once this update has come to its end. */
+export const rotationSteps = done.urn.apply(() => ({
+  ...Object.fromEntries(declaredRotations(settings).map(({ property, step }) => [property, formatRotation(step)])),
+  nodeCertificates: String(settings.nodeCertificates),
+  proxyCertificate: String(settings.proxyCertificate),
+  clientCertificate: String(settings.clientCertificate),
+}));
 /** Commands for a shell that work when pasted, once the proxy is ready. */
 export const tryIt = pulumi.all([proxy.address, clientFiles]).apply(([address]) => clientCommands({ project, stack, address, files, user: cluster.users[0]! }));
 

@@ -24,11 +24,11 @@ after(() => {
 describe("each command", () => {
   const run = (command: string, ...args: string[]) => spawnSync(process.execPath, [path.join(PROJECT, "toolchain/commands", `${command}.ts`), ...args], { encoding: "utf8" });
 
-  for (const command of ["start", "down", "status", "drift", "outputs"]) {
+  for (const command of ["start", "down", "status", "drift", "rotate", "outputs"]) {
     test(`${command} explains itself, in plain text where it is not on a terminal`, () => {
       const { status, stdout } = run(command, "--help");
       assert.equal(status, 0);
-      assert.match(stdout, /^Usage: npm (start|run (--silent )?\w+) \[-- options\]\n\n\S/);
+      assert.match(stdout, /^Usage: npm (start|run (--silent )?\w+) (\[-- options\]|-- WHAT \[options\])\n\n\S/);
       assert.match(stdout, /--stack NAME +the stack \(default: dev\)/);
       assert.ok(!stdout.includes("\x1b"), "a colour");
     });

@@ -17,6 +17,8 @@ export interface StackOutputs {
   /** Only where secrets were asked for. */
   readonly passwords?: Readonly<Record<string, string>>;
   readonly clientFiles?: { readonly ca: string; readonly cert: string; readonly key: string };
+  /** How far each rotation is, and the numbers of certificates, by configuration key. */
+  readonly rotationSteps?: Readonly<Record<string, string>>;
   readonly tryIt?: readonly string[] | Readonly<Record<string, string>>;
 }
 
