@@ -44,6 +44,11 @@ const startLimitMs = 20_000;
 /** For runs of whole test files against several processes: `PROXY_WORKERS=2 npm run test:conformance`. */
 const workers = process.env["PROXY_WORKERS"];
 
+/** A proxy as its clients come to it, whoever has made it. */
+export interface ProxyDoor extends Pick<TestProxy, "client" | "socket"> {
+  readonly target: Pick<TestProxyTarget, "passwords">;
+}
+
 /** The bundled access proxy as a process of its own, in front of a real cluster or server. */
 export class TestProxy {
   readonly directory: string;

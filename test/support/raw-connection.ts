@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { encodeCommand } from "../../proxy/resp/encoder.ts";
 import { ReplyScanner } from "../../proxy/resp/reply-scanner.ts";
-import type { TestProxy } from "./access-proxy.ts";
+import type { ProxyDoor } from "./access-proxy.ts";
 import type { TestCertificate } from "./certificate.ts";
 import { within } from "./wait-for.ts";
 
@@ -31,7 +31,7 @@ export class RawConnection {
   }
 
   /** Connects, to another port than the proxy's first if one is given, and logs in as `user`. */
-  static async open(proxy: TestProxy, user = "alice", certificate?: TestCertificate, port?: number): Promise<RawConnection> {
+  static async open(proxy: ProxyDoor, user = "alice", certificate?: TestCertificate, port?: number): Promise<RawConnection> {
     const connection = await RawConnection.anonymous(proxy, certificate, port);
     const reply = await connection.ask("AUTH", user, proxy.target.passwords[user]!);
     if (reply !== "+OK\r\n") throw new Error(`AUTH as ${user}: ${reply}`);
@@ -44,7 +44,7 @@ export class RawConnection {
   }
 
   /** Connects without logging in. */
-  static async anonymous(proxy: TestProxy, certificate?: TestCertificate, port?: number): Promise<RawConnection> {
+  static async anonymous(proxy: ProxyDoor, certificate?: TestCertificate, port?: number): Promise<RawConnection> {
     const socket = proxy.socket(certificate, port);
     await within("the TLS handshake", replyLimitMs, once(socket, "secureConnect"));
     return new RawConnection(socket);

@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { decodeReply, ReplyError } from "../../../proxy/resp/reply-decoder.ts";
 import type { ReplyValue } from "../../../proxy/resp/reply-decoder.ts";
 import { RawConnection } from "../../support/raw-connection.ts";
-import type { TestProxy } from "../../support/access-proxy.ts";
+import type { ProxyDoor } from "../../support/access-proxy.ts";
 
 /** What a load's client speaks through: commands in, replies in the same order. An error reply rejects. */
 export interface Channel {
@@ -11,7 +11,7 @@ export interface Channel {
 }
 
 /** A client library as applications use it. It never sends a command twice, so that what is found twice is the proxy's doing. */
-export function libraryChannel(proxy: TestProxy): Channel {
+export function libraryChannel(proxy: ProxyDoor): Channel {
   const client: Redis = proxy.client("alice", { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, enableAutoPipelining: false });
   return {
     issue: ([name, ...args]) => client.call(name!, ...args) as Promise<ReplyValue>,
@@ -24,7 +24,7 @@ export function libraryChannel(proxy: TestProxy): Channel {
 const longestWaitMs = 60_000;
 
 /** A bare connection that sends each command at once, whatever is owed to it already. It connects anew where it was closed. */
-export function rawChannel(proxy: TestProxy): Channel {
+export function rawChannel(proxy: ProxyDoor): Channel {
   let connection: Promise<RawConnection> | undefined;
   let order: Promise<unknown> = Promise.resolve();
   return {

@@ -21,7 +21,7 @@ const replicationLagMs = 500;
  * @param expected as `Load.stop` returned it
  * @param ends when a master was killed or stopped, in milliseconds of the monotonic clock
  */
-export async function checkHistory(history: History, expected: ReadonlyMap<string, ReadonlySet<string | null>>, cluster: TestCluster, ends: readonly number[] = []): Promise<Findings> {
+export async function checkHistory(history: History, expected: ReadonlyMap<string, ReadonlySet<string | null>>, cluster: Pick<TestCluster, "clusterClient">, ends: readonly number[] = []): Promise<Findings> {
   const findings: Findings = { faults: [...history.misplaced], lost: 0 };
   const client = cluster.clusterClient();
   try {

@@ -63,10 +63,20 @@ export class History {
   answered = 0;
   /** The longest time that a client waited without any answer, and the answers that ended a wait of more than 200 ms. */
   longestPauseMs = 0;
+  /** How long each answered command took, in milliseconds. */
+  readonly latenciesMs: number[] = [];
   readonly #lastAnswer = new Map<number, number>();
+
+  /** What clients have seen, in one line. */
+  summary(): string {
+    const sorted = Float64Array.from(this.latenciesMs).sort();
+    const at = (part: number): string => (sorted[Math.floor(sorted.length * part)] ?? 0).toFixed(1);
+    return `${this.answered} commands, ${this.errors.length} errors, p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest pause ${this.longestPauseMs.toFixed(0)} ms`;
+  }
 
   /** Books an answer to `client`, now, for a request made at `invokedAt`. */
   booked(client: number, invokedAt: number, now: number): void {
+    this.latenciesMs.push(now - invokedAt);
     this.longestPauseMs = Math.max(this.longestPauseMs, now - Math.max(invokedAt, this.#lastAnswer.get(client) ?? 0));
     this.#lastAnswer.set(client, now);
   }

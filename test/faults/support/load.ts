@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { ReplyValue } from "../../../proxy/resp/reply-decoder.ts";
 import { slotOf } from "../../../proxy/routing/slot.ts";
-import type { TestProxy } from "../../support/access-proxy.ts";
+import type { ProxyDoor } from "../../support/access-proxy.ts";
 import { waitFor } from "../../support/wait-for.ts";
 import type { Channel } from "./channel.ts";
 import { libraryChannel, rawChannel } from "./channel.ts";
@@ -38,7 +38,7 @@ export class Load {
   readonly #clients: LoadClient[];
   readonly #running: Promise<unknown>;
 
-  constructor(proxy: TestProxy, options: LoadOptions) {
+  constructor(proxy: ProxyDoor, options: LoadOptions) {
     this.#clients = Array.from({ length: options.clients }, (_, id) => {
       const pipelined = id % 2 === 1;
       const channel = pipelined ? rawChannel(proxy) : libraryChannel(proxy);
