@@ -11,6 +11,10 @@ import { machineNeeds } from "./machine-needs.ts";
 import { declaredRotations, readRotationRecord } from "./rotations.ts";
 import { readSettings } from "./settings.ts";
 
+// Pulumi's runner has source maps looked for in every stack trace, and the SDK takes several for each resource: a second for a
+// stack like this. Types are stripped in place here, so that line numbers are true without a map.
+Reflect.deleteProperty(Error, "prepareStackTrace");
+
 const project = dirname(import.meta.dirname);
 const stack = pulumi.getStack();
 const settings = readSettings(configurationOf(pulumi.getProject()), { project, stack });

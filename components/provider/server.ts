@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import grpc from "@grpc/grpc-js";
 import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import providerService from "@pulumi/pulumi/proto/provider_grpc_pb.js";
@@ -30,6 +31,8 @@ export function serveProvider(options: ProviderOptions): void {
   server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
     if (error !== null) throw error;
     process.stdout.write(`${port}\n`);
+    // Now, where a cache is set: the engine kills plugins that are not gone at once.
+    flushCompileCache();
   });
   // The engine keeps our standard input open while it lives. When it is killed, nothing here may go on changing the world
   // behind the back of the next run.

@@ -1,5 +1,5 @@
 import { execFile, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parse, stringify } from "yaml";
@@ -42,6 +42,8 @@ interface EngineEvent {
 const project = path.resolve(import.meta.dirname, "../..");
 /** What a clone of the project holds that a stack needs, apart from the packages and the engine, which are linked. */
 const sources = ["Pulumi.yaml", "package.json", "components", "proxy", "stacks", "toolchain"];
+/** What Node has compiled of the packages. */
+const compiled = ".pulumi/compiled";
 const runLimitMs = 180_000;
 /** Short, to catch a moment of a run. */
 const lookIntervalMs = 5;
@@ -240,7 +242,21 @@ export class Environment {
     if (!environments.delete(this)) return;
     // Not by the records: a test may have deleted them.
     for (const pid of processesIn(this.#root)) killIfThere(pid);
+    this.#keepCompiled();
     rmSync(this.#root, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  /** The first environment of a new checkout leaves what Node has compiled of the packages to those after it. */
+  #keepCompiled(): void {
+    const [own, kept] = [path.join(this.project, compiled), path.join(project, compiled)];
+    if (existsSync(kept) || !existsSync(own)) return;
+    const temporary = `${kept}.${process.pid}`;
+    cpSync(own, temporary, { recursive: true });
+    try {
+      renameSync(temporary, kept);
+    } catch {
+      rmSync(temporary, { recursive: true }); // another one was first
+    }
   }
 
   #copyProject(): void {
@@ -249,6 +265,8 @@ export class Environment {
     for (const name of readdirSync(path.join(this.project, "stacks"))) {
       if (/^Pulumi\..*\.yaml$/.test(name)) rmSync(path.join(this.project, "stacks", name));
     }
+    // A copy: what is compiled of the sources above must not pile up in the checkout.
+    if (existsSync(path.join(project, compiled))) cpSync(path.join(project, compiled), path.join(this.project, compiled), { recursive: true });
     for (const name of ["node_modules", ".pulumi/bin", ".pulumi/home/plugins"]) {
       if (existsSync(path.join(project, name))) symlinkSync(path.join(project, name), path.join(this.project, name));
     }

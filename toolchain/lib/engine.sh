@@ -41,9 +41,11 @@ official_pulumi() {
   pulumi=$(installed_pulumi) && finds_language_host "$pulumi" && finds_resource_plugins && printf '%s\n' "$pulumi"
 }
 
-# Puts the checkout's Node 24 before any other `node`: language hosts and plugins take the first one on PATH.
+# Puts the checkout's Node 24 before any other `node`: language hosts and plugins take the first one on PATH. What it has
+# compiled it keeps: every command starts a handful of them, which load the same libraries.
 use_project_node() {
   export PATH="$root/node_modules/.bin:$PATH"
+  export NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$root/.pulumi/compiled}
 }
 
 # Whether the user's own Pulumi is logged in to a backend.

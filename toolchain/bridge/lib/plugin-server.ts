@@ -1,3 +1,5 @@
+import { flushCompileCache } from "node:module";
+
 import grpc from "@grpc/grpc-js";
 
 /** Largest gRPC message a plugin accepts, in bytes: the limit of the engine itself (sdk/go/common/util/rpcutil). */
@@ -28,6 +30,8 @@ export function servePlugin(
       process.exit(1);
     }
     process.stdout.write(`${port}\n`);
+    // Now, where a cache is set: the engine kills plugins that are not gone at once.
+    flushCompileCache();
   });
 
   const end = (): void => {
