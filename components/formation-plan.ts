@@ -75,7 +75,7 @@ export type FormationPlan =
  * @param masters declared number of masters
  */
 export function planFormation(views: readonly NodeView[], masters: number): FormationPlan {
-  const foreign = describeForeign(views);
+  const foreign = describeForeign(views, views.map(({ node }) => node));
   if (foreign !== undefined) return { kind: "refuse", reason: foreign };
   const keys = views.reduce((sum, view) => sum + view.keys, 0);
   const joined = views.filter((view) => !isAlone(view));
@@ -90,9 +90,12 @@ export function planFormation(views: readonly NodeView[], masters: number): Form
   return lost.length > 0 || alone.length > 0 ? planReplacement(views, cluster, alone, lost, keys) : planRoles(views, cluster, masters, keys);
 }
 
-/** Members whose address is not declared: a foreign cluster, or one that has more nodes than declared. */
-function describeForeign(views: readonly NodeView[]): string | undefined {
-  const declared = new Set(views.map((view) => nodeName(view.node)));
+/**
+ * Members whose address is nobody's that we know: a foreign cluster, or one that has more nodes than declared.
+ * @param known all nodes that are or were declared
+ */
+export function describeForeign(views: readonly NodeView[], known: readonly NodeAddress[]): string | undefined {
+  const declared = new Set(known.map(nodeName));
   for (const view of views) {
     const stranger = view.members.find((member) => !member.handshaking && member.address !== "" && !declared.has(member.address));
     if (stranger === undefined) continue;
@@ -135,7 +138,7 @@ function planReplacement(views: readonly NodeView[], cluster: NodeView, alone: r
 }
 
 /** A replica of a lost master that has to be told to take over; undefined where Redis sees to that itself. */
-function findSuccessor(views: readonly NodeView[], lost: MemberView): NodeView | undefined {
+export function findSuccessor(views: readonly NodeView[], lost: MemberView): NodeView | undefined {
   const isForgotten = views.some(({ members }) => members.some(({ id, address, failed }) => id === lost.id && address === "" && !failed));
   if (!isForgotten) return undefined;
   return views.find((view) => view.members.some(({ id, masterId }) => id === view.id && masterId === lost.id));
@@ -173,9 +176,12 @@ function missingReplicas(views: readonly NodeView[], cluster: NodeView): Replace
     });
 }
 
-/** Members under an id that no declared node has any more: nodes that lost their data directory, as the others remember them. */
-function formerMembers(views: readonly NodeView[]): MemberView[] {
-  const living = new Set(views.map((view) => view.id));
+/**
+ * Members under an id that no node has any more: nodes that lost their data directory, as the others remember them.
+ * @param all the nodes that there are
+ */
+export function formerMembers(views: readonly NodeView[], all = views): MemberView[] {
+  const living = new Set(all.map((view) => view.id));
   const former = views.flatMap((view) => view.members).filter((member) => !living.has(member.id));
   return [...new Map(former.map((member) => [member.id, member])).values()];
 }
@@ -185,22 +191,30 @@ function largestView(views: readonly NodeView[]): NodeView {
   return views.reduce((largest, view) => (view.members.length > largest.members.length ? view : largest));
 }
 
-function isAlone(view: NodeView): boolean {
+/** Whether a node knows of no other. */
+export function isAlone(view: NodeView): boolean {
   return view.members.length <= 1;
 }
 
+/** What a node says of itself. */
+export function ownMember(view: NodeView): MemberView {
+  // observeNode refuses an answer in which the node does not name itself.
+  return view.members.find(({ id }) => id === view.id)!;
+}
+
 function ownSlots(view: NodeView): number {
-  return view.members.find((member) => member.id === view.id)?.slots ?? 0;
+  return ownMember(view).slots;
 }
 
 /** What to do about a node that holds what is not this cluster's. */
-const emptyIt = "empty it if nobody needs that (FLUSHALL, then CLUSTER RESET HARD), or declare another node";
+export const emptyIt = "empty it if nobody needs that (FLUSHALL, then CLUSTER RESET HARD), or declare another node";
 
 /** What nodes hold that stands in the way, such as `127.0.0.1:7003 holds 12 key(s) and 5461 slot(s)`. */
-function describeHoldings(views: readonly NodeView[]): string {
+export function describeHoldings(views: readonly NodeView[]): string {
   return views.map((view) => `${nodeName(view.node)} holds ${view.keys} key(s) and ${ownSlots(view)} slot(s)`).join(", ");
 }
 
-function names(views: readonly NodeView[]): string {
+/** Where nodes listen, for a person. */
+export function names(views: readonly NodeView[]): string {
   return views.map((view) => nodeName(view.node)).join(", ");
 }

@@ -1,6 +1,6 @@
 import { nodeName } from "./cluster-plan.ts";
 import type { Finding } from "./drift.ts";
-import { slotCount } from "./formation-plan.ts";
+import { ownMember, slotCount } from "./formation-plan.ts";
 import type { MemberView, NodeView } from "./formation-plan.ts";
 import { listSlots, slotsIn, writeSlots } from "./slot-ranges.ts";
 
@@ -196,9 +196,4 @@ function findUnsettled(views: readonly NodeView[]): Part {
 
 function addressOf(views: readonly NodeView[], id: string): string {
   return views.flatMap(({ members }) => members).find((member) => member.id === id && member.address !== "")?.address ?? id;
-}
-
-function ownMember(view: NodeView): MemberView {
-  // observeNode refuses an answer in which the node does not name itself.
-  return view.members.find(({ id }) => id === view.id)!;
 }
