@@ -91,7 +91,7 @@ export class RedisCluster extends pulumi.ComponentResource {
     const first = members[0]!;
     const formation = new ClusterFormation(
       `${name}-formation`,
-      { ...first.login, nodes: [...nodes], memberPids: members.map(({ process }) => process.pid), replicasPerMaster, redisCli: args.redisCli, recordFile: pulumi.interpolate`${args.directory}/${nodes[0]!.port}/redis-cli.process` },
+      { ...first.login, nodes: [...nodes], former: declaration.former, memberPids: members.map(({ process }) => process.pid), replicasPerMaster, redisCli: args.redisCli, recordFile: pulumi.interpolate`${args.directory}/${nodes[0]!.port}/redis-cli.process` },
       { parent: this, dependsOn: members.map((member) => member.process) },
     );
     this.nodes = formation.nodeIds.apply((ids) => nodes.map(({ host, port }, index) => ({ host, port, id: ids[index] ?? "" })));

@@ -1,12 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
+import type { NodeAddress } from "../cluster-plan.ts";
 import { nodeName } from "../cluster-plan.ts";
 import { integer, list, object, path, text } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import { ignoreAbsent } from "./atomic-file.ts";
 import { declarationOnly } from "./resource-type.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
+import type { Values } from "./wire.ts";
 
 const fields = {
   nodes: list(object({ host: text, port: integer(1, 65_535) })),
@@ -18,23 +19,42 @@ const fields = {
 type Inputs = Parsed<typeof fields>;
 
 /**
- * What a cluster is declared to be. Its nodes depend on it, so that another declaration than the one it was formed of is
- * refused before a node is touched, in an update without preview too: the formation itself comes last.
+ * What a cluster is declared to be, and which nodes it was declared to have before. Its nodes depend on it: what cannot be done
+ * is refused before a node is touched, in an update without preview too, and a node that is declared no longer is remembered
+ * from the first moment, whatever becomes of the update.
  */
 export const clusterDeclarationResource: ResourceType<typeof fields> = {
-  fields,
   ...declarationOnly,
+  fields,
+  outputs: ["former"],
+  foresee: (inputs, state) => ({ former: formerNodes(inputs, state) }),
   preflight,
   identify: ({ directory }) => directory,
+  create: (inputs) => Promise.resolve({ ...inputs, former: [] }),
+  read: (inputs, state) => Promise.resolve({ ...inputs, former: nodesIn(state, "former") }),
+  update: (inputs, state) => Promise.resolve({ ...inputs, former: formerNodes(inputs, state) }),
   delete: () => Promise.resolve(),
 };
 
-async function preflight({ known: { nodes, replicasPerMaster } }: KnownInputs<typeof fields>, old: Inputs | undefined): Promise<readonly CheckFailure[]> {
-  if (old === undefined || nodes === undefined || isDeepStrictEqual([old.nodes, old.replicasPerMaster], [nodes, replicasPerMaster])) return [];
+async function preflight({ known: { nodes } }: KnownInputs<typeof fields>, old: Inputs | undefined): Promise<readonly CheckFailure[]> {
+  if (old === undefined || nodes === undefined) return [];
+  const declared = new Set(nodes.map(nodeName));
   // What was declared and never formed, because something failed before, may be declared otherwise.
-  if (!(await isFormed(old))) return [];
-  const was = `${old.nodes.map(nodeName).join(", ")} with ${old.replicasPerMaster} replica(s) per master`;
-  return [{ property: "nodes", reason: `the cluster is already formed of ${was}; its nodes cannot be changed in place. Restore them, or destroy the stack first` }];
+  if (old.nodes.some((node) => declared.has(nodeName(node))) || !(await isFormed(old))) return [];
+  return [{ property: "nodes", reason: `none of the cluster's nodes is left: ${old.nodes.map(nodeName).join(", ")}; expected at least one of them, for the others to join. To move all of it, replace them in two updates` }];
+}
+
+/** Nodes that were declared at any time and are not now. What of them is still a member is for the formation to see. */
+function formerNodes({ nodes }: Values, state: Values): NodeAddress[] {
+  // At preview, nodes that are not known yet are all of them unknown.
+  const declared = new Set(Array.isArray(nodes) ? (nodes as NodeAddress[]).map(nodeName) : []);
+  const all = new Map([...nodesIn(state, "former"), ...nodesIn(state, "nodes")].map((node) => [nodeName(node), node]));
+  return [...all].filter(([name]) => !declared.has(name)).map(([, node]) => node);
+}
+
+function nodesIn(state: Values, property: "former" | "nodes"): readonly NodeAddress[] {
+  const nodes = state[property];
+  return Array.isArray(nodes) ? (nodes as readonly NodeAddress[]) : [];
 }
 
 /** Whether a node's own record of its cluster (nodes.conf, in the form of CLUSTER NODES) names any other. */

@@ -1,5 +1,6 @@
 import { access } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import type { ClusterDeclaration, NodeAddress } from "../cluster-plan.ts";
 import { checkClusterDeclaration, nodeName } from "../cluster-plan.ts";
 import type { Finding } from "../drift.ts";
@@ -7,29 +8,38 @@ import type { NodeView } from "../formation-plan.ts";
 import { InvalidValueError } from "../invalid-value-error.ts";
 import { integer, list, object, optional, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
+import type { ScaleGoal } from "../scale-plan.ts";
 import { compareTopology, layoutOf } from "../topology.ts";
 import type { TopologyDeclaration } from "../topology.ts";
 import { formCluster, observeEach } from "./formation.ts";
 import type { FormationPorts } from "./formation.ts";
 import { withNode } from "./node-client.ts";
 import type { NodeAccess } from "./node-client.ts";
+import { NodeConnections } from "./node-connections.ts";
 import { observeNode } from "./observe.ts";
 import { poll } from "./poll.ts";
 import { createCluster, endAbandonedCreation } from "./redis-cli.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
+import { foretellScale, scaleCluster } from "./scale.ts";
 import type { Values } from "./wire.ts";
 
 const pauseMs = 200;
 const graceMs = 15_000;
 const creationLimitMs = 60_000;
+/** For one command: a node may hand over large keys for as long. */
+const commandLimitMs = 65_000;
 /** How long a drift check waits for what may pass by itself. */
 const passingLimitMs = 6000;
 const lookIntervalMs = 300;
 /** Looks in a row after which something is believed that no cluster shows in passing. */
 const believedLooks = 2;
 
+const address = object({ host: text, port: integer(1, 65_535) });
+
 const fields = {
-  nodes: list(object({ host: text, port: integer(1, 65_535) })),
+  nodes: list(address),
+  /** Nodes that were declared before; as far as they are members, they are to leave. */
+  former: withDefault(list(address), []),
   /** Of the nodes' processes. A node that was started anew may have lost its place, which no look before the start can tell. */
   memberPids: withDefault(list(integer(0, 4_194_304)), []),
   replicasPerMaster: withDefault(integer(1, 100), 1),
@@ -60,8 +70,22 @@ export const formationResource: ResourceType<typeof fields> = {
   expect: () => ({ drift: [] }),
   preflight,
   identify: (inputs) => inputs.nodes.map(nodeName).join(","),
-  create: (inputs) => form(inputs, undefined),
-  update: (inputs, state) => form(inputs, { replicasPerMaster: inputs.replicasPerMaster, layout: layoutIn(state) }),
+  create: (inputs) => withPorts(inputs, async (ports) => form(inputs, undefined, ports)),
+  update: (inputs, state, report) => withPorts(inputs, async (ports) => {
+    const goal = goalOf(inputs, state);
+    const scaled = await isToScale(goal, state, ports);
+    if (scaled) await scaleCluster({ goal, limitMs: inputs.limitSeconds * 1000, graceMs, login: inputs }, ports, report);
+    return form(inputs, { replicasPerMaster: inputs.replicasPerMaster, layout: scaled ? undefined : goal.layout }, ports);
+  }),
+  async foretell({ known }, state, report) {
+    const { nodes, former, replicasPerMaster, caFile, certFile, keyFile, user, password } = known;
+    if (nodes === undefined || former === undefined || replicasPerMaster === undefined || caFile === undefined || certFile === undefined || keyFile === undefined || user === undefined || password === undefined) return;
+    const ports = observerOf({ caFile, certFile, keyFile, pem: known.pem, user, password });
+    const goal = goalOf({ nodes, former, replicasPerMaster }, state);
+    if (!(await isToScale(goal, state, ports))) return;
+    const before = new Set(nodesIn(state).map(nodeName));
+    await foretellScale(goal, (node) => !before.has(nodeName(node)), ports, report);
+  },
   async read(inputs, state) {
     const layout = layoutIn(state);
     const { views, findings } = await look(inputs, layout);
@@ -81,7 +105,7 @@ function layoutIn(state: Values): readonly string[] | undefined {
  * replica takes over or a node starts, all kinds of things are seen for a moment, and none of them is drift.
  */
 async function look(inputs: Inputs, layout: readonly string[] | undefined): Promise<{ readonly views: readonly NodeView[]; readonly findings: readonly Finding[] }> {
-  const ports = portsOf(inputs);
+  const ports = observerOf(inputs);
   let lastingLooks = 0;
   let seen: { readonly views: readonly NodeView[]; readonly findings: readonly Finding[] } = { views: [], findings: [] };
   await poll(
@@ -118,11 +142,35 @@ function describeDeclaration(declared: ClusterDeclaration): string | undefined {
   }
 }
 
-async function form(inputs: Inputs, formed: TopologyDeclaration | undefined): Promise<Record<string, unknown>> {
+function nodesIn(state: Values): readonly NodeAddress[] {
+  const nodes = state["nodes"];
+  return Array.isArray(nodes) ? (nodes as readonly NodeAddress[]) : [];
+}
+
+/** What the cluster is to become. Those that leave are remembered by the state of the last formation too, until this one has come to its end. */
+function goalOf(inputs: Pick<Inputs, "nodes" | "former" | "replicasPerMaster">, state: Values): ScaleGoal {
+  const { nodes, former, replicasPerMaster } = inputs;
+  const declared = new Set(nodes.map(nodeName));
+  const leaving = new Map([...former, ...nodesIn(state)].filter((node) => !declared.has(nodeName(node))).map((node) => [nodeName(node), node]));
+  return { nodes, masters: checkClusterDeclaration(inputs), replicasPerMaster, leaving: [...leaving.values()], layout: layoutIn(state) };
+}
+
+/** Whether the cluster is to be another than it was formed to be, or a node that was to leave it has not. */
+async function isToScale({ nodes, masters, replicasPerMaster, leaving, layout }: ScaleGoal, state: Values, ports: Pick<FormationPorts, "observe">): Promise<boolean> {
+  const names = (all: readonly NodeAddress[]): string[] => all.map(nodeName).sort();
+  if (!isDeepStrictEqual([names(nodes), replicasPerMaster], [names(nodesIn(state)), state["replicasPerMaster"]])) return true;
+  if (layout !== undefined && layout.length !== masters) return true;
+  if (leaving.length === 0) return false;
+  const { views } = await observeEach([...nodes, ...leaving], ports);
+  const left = new Set(leaving.map(nodeName));
+  return views.some(({ node, members }) => (left.has(nodeName(node)) ? members.length > 1 : members.some(({ address: at }) => left.has(at))));
+}
+
+async function form(inputs: Inputs, formed: TopologyDeclaration | undefined, ports: FormationPorts): Promise<Record<string, unknown>> {
   await endAbandonedCreation(inputs.recordFile);
   const { nodes, user, password } = inputs;
   const task = { nodes, masters: checkClusterDeclaration(inputs), limitMs: inputs.limitSeconds * 1000, graceMs, login: { user, password }, ...(formed !== undefined && { formed }) };
-  const views = await formCluster(task, portsOf(inputs));
+  const views = await formCluster(task, ports);
   return { drift: [], layout: formed?.layout ?? layoutOf(views), nodeIds: idsOf(views) };
 }
 
@@ -130,13 +178,22 @@ function idsOf(views: readonly NodeView[]): string[] {
   return views.map((view) => view.id);
 }
 
-function portsOf(inputs: Inputs): FormationPorts {
-  const accessTo = ({ host, port }: NodeAddress): NodeAccess => ({ ...inputs, host, port });
-  return {
-    observe: (node) => withNode(accessTo(node), (call) => observeNode(node, call)),
-    call: (node, command) => withNode(accessTo(node), (call) => call(...command)),
-    createCluster: () => createCluster({ ...inputs, limitMs: creationLimitMs }),
-    now: () => performance.now(),
-    pause: () => delay(pauseMs),
-  };
+function observerOf(access: Omit<NodeAccess, "host" | "port">): Pick<FormationPorts, "observe"> {
+  // Each look by a connection of its own: it shows that the node lets one in.
+  return { observe: (node) => withNode({ ...access, ...node }, (call) => observeNode(node, call)) };
+}
+
+async function withPorts<T>(inputs: Inputs, use: (ports: FormationPorts) => Promise<T>): Promise<T> {
+  const connections = new NodeConnections(({ host, port }) => ({ ...inputs, host, port }), commandLimitMs);
+  try {
+    return await use({
+      ...observerOf(inputs),
+      call: (node, command) => connections.call(node, command),
+      createCluster: () => createCluster({ ...inputs, limitMs: creationLimitMs }),
+      now: () => performance.now(),
+      pause: () => delay(pauseMs),
+    });
+  } finally {
+    await connections.close();
+  }
 }

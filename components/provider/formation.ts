@@ -5,7 +5,7 @@ import type { FormationPlan, NodeView } from "../formation-plan.ts";
 import { compareTopology } from "../topology.ts";
 import type { TopologyDeclaration, TopologyDifference } from "../topology.ts";
 import { takeRepairSteps } from "./repair.ts";
-import type { RepairLogin } from "./repair.ts";
+import type { HandOverLogin } from "./slot-moves.ts";
 
 /** What forming a cluster needs of the world. */
 export interface FormationPorts {
@@ -31,7 +31,7 @@ export interface FormationTask {
   /** What the cluster must look like, where it was formed before; then a member that is not ours may be sent away. */
   readonly formed?: TopologyDeclaration;
   /** How one node logs in at another, to hand over keys. */
-  readonly login: RepairLogin;
+  readonly login: HandOverLogin;
 }
 
 /** The cluster could not be brought to what is declared; nothing that holds data was touched. */

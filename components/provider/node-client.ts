@@ -41,10 +41,35 @@ const answerLimitMs = 5000;
  * @throws {NodeUnreachableError} no connection, no handshake, no login. Errors of single commands come as Redis sent them.
  */
 export async function withNode<T>(access: NodeAccess, use: (call: NodeCall, served: () => X509Certificate) => Promise<T>): Promise<T> {
+  return withConnection(`${access.host}:${access.port}`, await optionsFor(access), (call, client) => use(call, () => (client.stream as TLSSocket).getPeerX509Certificate()!));
+}
+
+/** A connection to a node that stays until it is closed, or lost. */
+export interface OpenNode {
+  readonly call: NodeCall;
+  isOpen(): boolean;
+  close(): void;
+}
+
+/**
+ * Connects to a node for many commands.
+ * @throws {NodeUnreachableError} no connection, no handshake, no login
+ */
+export async function openNode(access: NodeAccess, commandLimitMs: number): Promise<OpenNode> {
+  const client = await connect(`${access.host}:${access.port}`, { ...(await optionsFor(access)), commandTimeout: commandLimitMs });
+  return {
+    call: async (command, ...args) => client.call(command, ...args),
+    isOpen: () => client.status === "ready",
+    close: () => {
+      client.disconnect();
+    },
+  };
+}
+
+async function optionsFor(access: NodeAccess): Promise<RedisOptions> {
   const { host, port, user: username, password } = access;
   const identity = access.pem ?? (await readIdentity(access));
-  const options = { host, port, username, password, tls: { ...identity, ...(isIP(host) === 0 ? { servername: host } : {}) } };
-  return withConnection(`${host}:${port}`, options, (call, client) => use(call, () => (client.stream as TLSSocket).getPeerX509Certificate()!));
+  return { host, port, username, password, tls: { ...identity, ...(isIP(host) === 0 ? { servername: host } : {}) } };
 }
 
 async function readIdentity({ caFile, certFile, keyFile }: NodeAccess): Promise<{ ca: Buffer; cert: Buffer; key: Buffer }> {
@@ -58,8 +83,16 @@ async function readIdentity({ caFile, certFile, keyFile }: NodeAccess): Promise<
  * @throws {NodeUnreachableError} as `withNode`
  */
 export async function withConnection<T>(name: string, options: RedisOptions, use: (call: NodeCall, client: Redis) => Promise<T>): Promise<T> {
+  const client = await connect(name, options);
+  try {
+    return await use(async (command, ...args) => client.call(command, ...args), client);
+  } finally {
+    client.disconnect();
+  }
+}
+
+async function connect(name: string, options: RedisOptions): Promise<Redis> {
   const client = new Redis({
-    ...options,
     lazyConnect: true,
     // One try: whoever calls decides about the next.
     retryStrategy: () => null,
@@ -70,16 +103,16 @@ export async function withConnection<T>(name: string, options: RedisOptions, use
     disableClientInfo: true,
     connectTimeout: answerLimitMs,
     commandTimeout: answerLimitMs,
+    ...options,
   });
   let cause: Error | undefined;
   client.on("error", (error: Error) => (cause = error));
   try {
-    await client.connect().catch((error: unknown) => {
-      throw unreachable(name, cause ?? error);
-    });
-    return await use(async (command, ...args) => client.call(command, ...args), client);
-  } finally {
+    await client.connect();
+    return client;
+  } catch (error) {
     client.disconnect();
+    throw unreachable(name, cause ?? error);
   }
 }
 

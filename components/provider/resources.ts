@@ -186,10 +186,13 @@ export interface ClusterDeclarationArgs {
   readonly directory: pulumi.Input<string>;
 }
 
-/** What a cluster is declared to be: once it is formed, another declaration is refused before any node that depends on this is touched. */
+/** What a cluster is declared to be, and which nodes it had before. What cannot be done is refused before any node that depends on this is touched. */
 export class ClusterDeclaration extends pulumi.CustomResource {
+  /** Nodes that were declared before and are not now. */
+  declare readonly former: pulumi.Output<{ host: string; port: number }[]>;
+
   constructor(name: string, args: ClusterDeclarationArgs, opts?: pulumi.CustomResourceOptions) {
-    super("redisaccess:index:ClusterDeclaration", name, { ...args }, opts);
+    super("redisaccess:index:ClusterDeclaration", name, { ...args, former: undefined }, opts);
   }
 }
 
@@ -197,6 +200,8 @@ export class ClusterDeclaration extends pulumi.CustomResource {
 export interface ClusterFormationArgs extends NodeLogin {
   /** All nodes, in the order in which redis-cli makes masters of the first. */
   readonly nodes: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
+  /** Nodes that were declared before and are not now: what of them is still a member gives its slots away and leaves. Default: none. */
+  readonly former?: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
   /** Process ids of the nodes: whenever one has been started anew, the formation is looked at again. */
   readonly memberPids?: pulumi.Input<pulumi.Input<number>[]>;
   /** Replicas of each master; default 1. */
@@ -205,11 +210,11 @@ export interface ClusterFormationArgs extends NodeLogin {
   readonly redisCli?: pulumi.Input<string>;
   /** Where a running redis-cli is recorded. */
   readonly recordFile: pulumi.Input<string>;
-  /** Limit for the whole formation, 10 to 3600; default 180. */
+  /** Limit for a first formation, and for a later change to get no further; 10 to 3600, default 180. */
   readonly limitSeconds?: pulumi.Input<number>;
 }
 
-/** Running nodes joined to one cluster: formed, adopted if it is as declared, completed if a run was interrupted. */
+/** Running nodes joined to one cluster: formed, adopted if it is as declared, completed if a run was interrupted; brought to other nodes or replicas while it serves. */
 export class ClusterFormation extends pulumi.CustomResource {
   /** Node ids in the order of the nodes. */
   declare readonly nodeIds: pulumi.Output<string[]>;
