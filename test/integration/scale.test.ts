@@ -1,0 +1,137 @@
+/** A cluster is brought to other nodes, and to another number of replicas, while clients write and read through the proxy. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { TestContext } from "node:test";
+
+import type { MemberView } from "../../components/formation-plan.ts";
+import { slotCount } from "../../components/formation-plan.ts";
+import { checkHistory } from "../faults/support/check-history.ts";
+import { Load } from "../faults/support/load.ts";
+import { Environment } from "../support/environment.ts";
+import { askNode, membersOf, throughProxy } from "../support/environment-clients.ts";
+import { findFreePorts } from "../support/free-ports.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { doorOf } from "./support/environment-load.ts";
+import type { EnvironmentDoor } from "./support/environment-load.ts";
+
+const keyCount = 20_000;
+const value = (index: number): string => `${index} `.repeat(20);
+const limitMs = 30_000;
+
+describe("a cluster that serves", () => {
+  let environment: Environment;
+  let door: EnvironmentDoor;
+  let password: string;
+  let further: readonly number[];
+
+  before(async () => {
+    environment = await Environment.start();
+    const { passwords } = await environment.outputs();
+    password = passwords["alice"]!;
+    door = doorOf(environment, passwords);
+    further = await findFreePorts(3, 10_000);
+    await throughProxy(environment, password, async (client) => {
+      for (let start = 0; start < keyCount; start += 1000) {
+        const pipeline = client.pipeline();
+        for (let index = start; index < start + 1000; index++) pipeline.set(`key:${index}`, value(index));
+        await pipeline.exec();
+      }
+    });
+  });
+  after(() => environment.stop());
+
+  /** Declares the first six nodes and so many further ones. */
+  function declare(count: number, replicasPerMaster = 1): void {
+    environment.configure({ nodes: [...environment.nodePorts, ...further.slice(0, count)].map((port) => `127.0.0.1:${port}`), replicasPerMaster });
+  }
+
+  /** Does something while clients write and read, and holds what they saw against what is there. */
+  async function underLoad(t: TestContext, name: string, change: () => Promise<unknown>): Promise<void> {
+    const load = new Load(door, { clients: 6, name });
+    const start = performance.now();
+    await change().finally(async () => {
+      const seconds = ((performance.now() - start) / 1000).toFixed(1);
+      const findings = await checkHistory(load.history, await load.stop(), door);
+      t.diagnostic(`${name}: ${seconds} s; ${load.history.summary()}`);
+      assert.deepEqual(load.history.errors, []);
+      assert.deepEqual(findings, { faults: [], lost: 0 });
+    });
+  }
+
+  const shardsOf = (members: ReadonlyMap<number, MemberView>): { readonly port: number; readonly slots: number; readonly replicas: readonly number[] }[] =>
+    [...members].filter(([, { slots }]) => slots > 0).map(([port, { id, slots }]) => ({ port, slots, replicas: [...members].filter(([, { masterId }]) => masterId === id).map(([replica]) => replica) }));
+
+  /** The cluster has these nodes and no other, in shards of the same size; each key is there once; and nothing is left to do. */
+  async function assertShape(nodes: number, masters: number): Promise<void> {
+    const members = await membersOf(environment, password);
+    assert.deepEqual([...members.keys()].sort(), [...environment.nodePorts, ...further.slice(0, nodes - 6)].sort());
+    const shards = shardsOf(members);
+    assert.equal(shards.length, masters);
+    for (const { slots, replicas } of shards) {
+      assert.ok(Math.abs(slots - slotCount / masters) < 1, `${slots} slots`);
+      assert.equal(replicas.length, nodes / masters - 1);
+    }
+    await throughProxy(environment, password, async (client) => {
+      const keys = await client.keys("*");
+      assert.equal(new Set(keys).size, keys.length);
+      assert.equal(await client.dbsize(), keys.length);
+      const found = await client.mget(Array.from({ length: keyCount }, (_, index) => `key:${index}`));
+      assert.equal(found.findIndex((text, index) => text !== value(index)), -1);
+    });
+    await environment.succeed("preview", "--refresh", "--expect-no-changes");
+  }
+
+  test("gets a further shard, as the preview has said", async (t) => {
+    declare(2);
+    const [master, replica] = further as [number, number];
+    const preview = await environment.succeed("preview");
+    assert.match(preview, new RegExp(`add 127\\.0\\.0\\.1:${master} as a master, with 127\\.0\\.0\\.1:${replica} as its replica\\n`));
+    assert.match(preview, new RegExp(`move 4096 slots with about \\d+ keys: 1365 from 127\\.0\\.0\\.1:\\d+ to 127\\.0\\.0\\.1:${master}, `));
+    await underLoad(t, "6 to 8", () => environment.succeed("up", "--yes", "--skip-preview"));
+    await assertShape(8, 4);
+  });
+
+  test("loses a shard again, though the update is killed while slots move", async (t) => {
+    declare(0);
+    await underLoad(t, "8 to 6", async () => {
+      const leaving = further[0]!;
+      await environment.interrupt("slots move", () => ownedBy(environment, leaving) < 3000, "all", "up", "--yes", "--skip-preview");
+      const members = await membersOf(environment, password);
+      assert.ok(members.get(leaving)!.slots > 0);
+      for (const port of further.slice(0, 2)) assert.ok(environment.processes().has(`nodes/${port}/redis-server.process`));
+      await environment.succeed("cancel", "--yes");
+      const preview = await environment.succeed("preview");
+      assert.match(preview, new RegExp(`take 127\\.0\\.0\\.1:${leaving} and 127\\.0\\.0\\.1:${further[1]!} out of the cluster`));
+      await environment.succeed("up", "--yes", "--skip-preview");
+    });
+    for (const port of further.slice(0, 2)) assert.ok(!existsSync(path.join(environment.directory, `nodes/${port}`)));
+    await assertShape(6, 3);
+  });
+
+  test("gets a second replica for each master", async (t) => {
+    declare(3, 2);
+    await underLoad(t, "1 to 2 replicas", () => environment.succeed("up", "--yes", "--skip-preview"));
+    await assertShape(9, 3);
+  });
+
+  test("loses the second replicas, of which one is a master now, without a slot moved", async (t) => {
+    const before = shardsOf(await membersOf(environment, password)).map(({ slots }) => slots);
+    const port = further[0]!;
+    await askNode(environment, password, port, "CLUSTER", "FAILOVER");
+    await waitFor("the further replica is a master", limitMs, async () => (await membersOf(environment, password)).get(port)!.slots > 0);
+    declare(0);
+    assert.match(await environment.succeed("preview"), new RegExp(`127\\.0\\.0\\.1:\\d+ takes over from 127\\.0\\.0\\.1:${port}, which leaves`));
+    await underLoad(t, "2 replicas to 1", () => environment.succeed("up", "--yes", "--skip-preview"));
+    assert.deepEqual(shardsOf(await membersOf(environment, password)).map(({ slots }) => slots).sort(), before.sort());
+    await assertShape(6, 3);
+  });
+});
+
+/** How many slots a node itself has written down as its own. */
+function ownedBy(environment: Environment, port: number): number {
+  const own = readFileSync(path.join(environment.directory, `nodes/${port}/data/nodes.conf`), "utf8").split("\n").find((line) => line.includes("myself")) ?? "";
+  const ranges = own.split(" ").slice(8).filter((range) => /^\d/.test(range)).map((range) => range.split("-").map(Number));
+  return ranges.reduce((sum, [from, to = from]) => sum + to! - from! + 1, 0);
+}
