@@ -2,7 +2,7 @@
 export interface Candidate {
   /** Sockets that it was handed and that are not closed. */
   readonly sockets: number;
-  /** Since when a socket that it was handed has not arrived, in milliseconds of the monotonic clock; undefined where all have. */
+  /** Since when it owes an answer, or a sign that a socket has arrived, in milliseconds of the monotonic clock; undefined where it owes none. */
   readonly silentSince: number | undefined;
 }
 

@@ -70,7 +70,7 @@ export class WorkerProcess implements Candidate {
       sockets: ({ arrived, closed }) => {
         this.sockets -= closed;
         this.#underWay -= arrived;
-        this.silentSince = this.#underWay > 0 ? performance.now() : undefined;
+        if (this.#underWay > 0) this.silentSince = performance.now();
       },
       leaving: () => {
         this.leaving = true;
@@ -78,6 +78,7 @@ export class WorkerProcess implements Candidate {
     });
     child.on("message", (message) => {
       this.calls.receive(message);
+      if (this.#underWay === 0) this.silentSince = undefined;
     });
     const audit = this.auditStream;
     const exited = new Promise<void>((resolve) => child.once("exit", () => { resolve(); }).once("error", () => { resolve(); }));
@@ -140,6 +141,7 @@ export class WorkerProcess implements Candidate {
   }
 
   async #within<T>(answer: Promise<T>): Promise<T | undefined> {
+    const asked = performance.now();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<undefined>((resolve) => {
       timer = setTimeout(resolve, ANSWER_MS, undefined);
@@ -147,7 +149,8 @@ export class WorkerProcess implements Candidate {
     const settled = answer.catch(() => undefined);
     const first = await Promise.race([settled, late]);
     clearTimeout(timer);
-    if (first !== undefined) this.unanswered = 0;
+    if (first === undefined) this.silentSince ??= asked;
+    else this.unanswered = 0;
     return first;
   }
 }
