@@ -10,9 +10,9 @@ import { InvalidValueError } from "./invalid-value-error.ts";
 import { LeafCertificate } from "./leaf-certificate.ts";
 import { joinCertificates } from "./pem-bundle.ts";
 import { bundleProxy, proxyNodeArguments } from "./proxy-bundle.ts";
-import { checkProxyAddresses, checkProxyName, renderProxyConfig } from "./proxy-config.ts";
+import { checkProxyAddresses, checkProxyName, checkProxyWorkers, renderProxyConfig } from "./proxy-config.ts";
 import { configurationHash } from "./proxy-version.ts";
-import type { ProxyConfigFile } from "./proxy-config.ts";
+import type { ProxyConfigFile, ProxyWorkers } from "./proxy-config.ts";
 
 /** The authorities an access proxy works with. */
 export interface ProxyAuthorities {
@@ -56,6 +56,8 @@ export interface AccessProxyArgs {
   readonly auditCommands?: pulumi.Input<"all" | "denied" | "none">;
   /** Any text; another one makes another key and certificate for its listener. Default `1`. */
   readonly certificateRevision?: pulumi.Input<string>;
+  /** Processes that serve clients, from 1 to 256, or `auto` for the cores of the host. Another number restarts the proxy. Default 1. */
+  readonly workers?: ProxyWorkers;
   /** Whether audit.log stays when the proxy is destroyed. Default false. */
   readonly keepAudit?: boolean;
 }
@@ -78,13 +80,14 @@ export class AccessProxy extends pulumi.ComponentResource {
    */
   constructor(name: string, args: AccessProxyArgs, opts?: pulumi.ComponentResourceOptions) {
     super("redis-access:index:AccessProxy", name, {}, opts);
-    const { listen = defaultListen, admin = defaultAdmin, databaseName = name } = args;
+    const { listen = defaultListen, admin = defaultAdmin, databaseName = name, workers = 1 } = args;
     // All of it before the first part is declared: a mistake leaves nothing half made.
     checkAuthorityKinds(args.authorities);
     checkProxyName("name", name);
     if (typeof databaseName === "string") checkProxyName("databaseName", databaseName);
     if (Array.isArray(args.seeds)) checkSeeds(args.seeds);
     checkProxyAddresses(listen, admin, { listen: "listen", admin: "admin" });
+    checkProxyWorkers("workers", workers);
     this.listen = listen;
     const at = (file: string): pulumi.Output<string> => pulumi.interpolate`${args.directory}/${file}`;
     const contents = this.#renderFiles(name, args, admin);
@@ -109,7 +112,7 @@ export class AccessProxy extends pulumi.ComponentResource {
           // No secret, though texts of it are: components/content-hash.ts says why.
           configuration: pulumi.unsecret(pulumi.all(contents).apply((texts) => configurationHash(texts))),
         },
-        restartOn: { "proxy.mjs": bundle.sha256 },
+        restartOn: { "proxy.mjs": bundle.sha256, workers: String(workers) },
         reloadOn: Object.fromEntries(Object.entries(contents).map(([file, content]) => [file, contentHash(content)])),
       },
       { parent: this, dependsOn: [...files, ...(args.startAfter ?? [])] },
@@ -133,7 +136,7 @@ export class AccessProxy extends pulumi.ComponentResource {
     const config = pulumi
       .all([args.seeds, args.databaseName, args.labels, args.serviceUser, args.auditCommands])
       .apply(([seeds, databaseName, labels, serviceUser, commands]) =>
-        renderProxyConfig(configFile({ name, listen: this.listen, admin, seeds, databaseName: databaseName ?? name, labels: labels ?? {}, serviceUser, commands: commands ?? "all" })),
+        renderProxyConfig(configFile({ name, listen: this.listen, admin, seeds, databaseName: databaseName ?? name, labels: labels ?? {}, serviceUser, commands: commands ?? "all", workers: args.workers ?? 1 })),
       );
     return {
       "proxy.yaml": config,
@@ -158,6 +161,7 @@ interface Settled {
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceUser: string;
   readonly commands: "all" | "denied" | "none";
+  readonly workers: ProxyWorkers;
 }
 
 function configFile(settled: Settled): ProxyConfigFile {
@@ -169,6 +173,7 @@ function configFile(settled: Settled): ProxyConfigFile {
     db: { ca_cert_file: "db-ca.crt" },
     admin: { listen: hostPort(settled.admin) },
     audit: { file: "audit.log", commands: settled.commands },
+    workers: settled.workers,
     databases: [
       {
         name: settled.databaseName,

@@ -29,7 +29,23 @@ export interface ProxyConfigFile {
   readonly db?: { readonly ca_cert_file: string };
   readonly admin?: { readonly listen: string };
   readonly audit?: { readonly file: string; readonly commands: "all" | "denied" | "none" };
+  /** Processes that serve clients; absent means one. */
+  readonly workers?: ProxyWorkers;
   readonly databases: readonly ProxyDatabase[];
+}
+
+/** How many processes serve an access proxy's clients: a number from 1 to 256, or `auto` for the cores that it may run on. */
+export type ProxyWorkers = number | "auto";
+
+const mostWorkers = 256;
+
+/**
+ * Checks a number of workers. The proxy refuses others itself, but only when it is started.
+ * @throws {InvalidValueError}
+ */
+export function checkProxyWorkers(property: string, workers: ProxyWorkers): void {
+  if (workers === "auto" || (Number.isInteger(workers) && workers >= 1 && workers <= mostWorkers)) return;
+  throw new InvalidValueError(property, `is ${JSON.stringify(workers)}; expected auto, or a whole number from 1 to ${mostWorkers}`);
 }
 
 /** `proxy.yaml` as text: keys in the order given, no line folding, every string quoted where YAML would read it as something else. */

@@ -75,6 +75,7 @@ const proxy = new AccessProxy(
     serviceUser: "proxy",
     servicePassword: cluster.passwords.apply((passwords) => passwords["proxy"]!),
     auditCommands: settings.auditCommands,
+    workers: settings.proxyWorkers,
     certificateRevision: String(settings.proxyCertificate),
     keepAudit: keepData,
   },

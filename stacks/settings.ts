@@ -4,7 +4,8 @@ import { checkClusterDeclaration, checkPortsDiffer, parseAddress, parseNodeAddre
 import { flag, integer, list, map, oneOf, path, refuseStrangers, text } from "../components/fields.ts";
 import type { Field, Parsed } from "../components/fields.ts";
 import { InvalidValueError } from "../components/invalid-value-error.ts";
-import { checkProxyAddresses, checkProxyName } from "../components/proxy-config.ts";
+import { checkProxyAddresses, checkProxyName, checkProxyWorkers } from "../components/proxy-config.ts";
+import type { ProxyWorkers } from "../components/proxy-config.ts";
 import { busPortOffset, checkRedisParameters } from "../components/redis-conf.ts";
 import type { RedisParameter } from "../components/redis-conf.ts";
 import { parseRotation } from "../components/rotation.ts";
@@ -21,6 +22,14 @@ const databaseName: Field<string> = (value, property) => {
   const name = text(value, property);
   checkProxyName(property, name);
   return name;
+};
+
+const proxyWorkers: Field<ProxyWorkers> = (value, property) => {
+  const given = text(value, property);
+  const workers = given === "auto" ? given : Number(given === "" ? NaN : given);
+  if (Number.isNaN(workers)) throw new InvalidValueError(property, `is ${JSON.stringify(given)}; expected auto, or a whole number from 1 to 256`);
+  checkProxyWorkers(property, workers);
+  return workers;
 };
 
 const directory: Field<string> = (value, property) => {
@@ -45,6 +54,7 @@ const fields = {
   protectAuthorities: flag,
   proxyListen: parseListener,
   adminListen: parseListener,
+  proxyWorkers,
   databaseName,
   auditCommands: oneOf("all", "denied", "none"),
   redisServer: path,
@@ -80,7 +90,7 @@ export function readSettings(config: Readonly<Record<string, string>>, place: { 
   return { ...settings, directory: settings.directory === "" ? resolve(place.project, ".redis-access", place.stack) : resolve(place.project, settings.directory) };
 }
 
-const textual = new Set(["directory", "tlsAuthClients", "proxyListen", "adminListen", "databaseName", "auditCommands", "redisServer", "redisCli", "redisCaRotation", "dbClientCaRotation"]);
+const textual = new Set(["directory", "tlsAuthClients", "proxyListen", "adminListen", "proxyWorkers", "databaseName", "auditCommands", "redisServer", "redisCli", "redisCaRotation", "dbClientCaRotation"]);
 
 /** Pulumi gives every value as text; a number that was meant as text stays text. */
 function valueOf(name: string, value: string | undefined): unknown {

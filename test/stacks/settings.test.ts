@@ -64,6 +64,8 @@ const refusals: readonly (readonly [key: string, value: unknown, message: string
   ["keepData", "perhaps", 'keepData: is "perhaps"; expected true or false'],
   ["keepData", 1, "keepData: is 1; expected true or false"],
   ["protectAuthorities", null, "protectAuthorities: is not given; expected true or false"],
+  ["proxyWorkers", "many", 'proxyWorkers: is "many"; expected auto, or a whole number from 1 to 256'],
+  ["proxyWorkers", "0", "proxyWorkers: is 0; expected auto, or a whole number from 1 to 256"],
   ["auditCommands", "some", 'auditCommands: is "some"; expected one of all, denied, none'],
   ["redisServer", "redis-server", 'redisServer: "redis-server" is not a plain absolute path; expected such as /usr/local/bin/name, without //, . or .. in it'],
   ["redisServer", "/usr/bin/../bin/redis-server", 'redisServer: "/usr/bin/../bin/redis-server" is not a plain absolute path; expected such as /usr/local/bin/name, without //, . or .. in it'],
