@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { hostname, tmpdir } from "node:os";
@@ -14,6 +15,7 @@ import { releaseStaleLocks } from "../../toolchain/commands/lib/stack.ts";
 import { table } from "../../toolchain/commands/lib/style.ts";
 import { connectionSummary } from "../../toolchain/commands/lib/summary.ts";
 import { makeTestCertificate } from "../support/certificate.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { PROJECT } from "./support/checkout.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "commands-"));
@@ -56,6 +58,20 @@ describe("a lock of the state", () => {
     const elsewhere = lock("elsewhere", { pid: dead, hostname: "another-machine" });
     releaseStaleLocks(path.join(directory, "locks"));
     assert.deepEqual([stale, alive, elsewhere].map((file) => existsSync(file)), [false, true, true]);
+  });
+
+  test("is released where its process has ended and nobody has collected its exit status", async () => {
+    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+    try {
+      const [line] = (await once(parent.stdout, "data")) as [Buffer];
+      const zombie = Number(line.toString());
+      await waitFor("it is a zombie", 10_000, () => readFileSync(`/proc/${zombie}/stat`, "utf8").includes(") Z "));
+      const left = lock("left", { pid: zombie, hostname: hostname() });
+      releaseStaleLocks(path.join(directory, "locks"));
+      assert.ok(!existsSync(left));
+    } finally {
+      parent.kill("SIGKILL");
+    }
   });
 
   test("need not be there", () => {
