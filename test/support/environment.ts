@@ -179,12 +179,20 @@ export class Environment {
    * @throws Error it ended before, or did not get there
    */
   async interrupt(what: string, when: () => boolean, victims: "all" | "engine", ...args: string[]): Promise<void> {
-    const launcher = path.join(this.project, "toolchain/launcher/pulumi");
-    const child = spawn(launcher, [...args, "--non-interactive", "--color", "never"], { cwd: this.project, env: this.#variables(), detached: true, stdio: "ignore" });
+    await this.#interrupt(what, when, victims, path.join(this.project, "toolchain/launcher/pulumi"), [...args, "--non-interactive", "--color", "never"]);
+  }
+
+  /** As `interrupt`, of a command of the project and all that it has begun. */
+  async interruptCommand(what: string, when: () => boolean, name: string, ...args: string[]): Promise<void> {
+    await this.#interrupt(what, when, "all", process.execPath, [path.join(this.project, "toolchain/commands", `${name}.ts`), ...args]);
+  }
+
+  async #interrupt(what: string, when: () => boolean, victims: "all" | "engine", program: string, args: readonly string[]): Promise<void> {
+    const child = spawn(program, args, { cwd: this.project, env: this.#variables(), detached: true, stdio: "ignore" });
     const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
     try {
       await waitFor(what, runLimitMs, () => hasEnded() || when(), lookIntervalMs);
-      if (hasEnded()) throw new Error(`pulumi ${args.join(" ")} ended before ${what}`);
+      if (hasEnded()) throw new Error(`${path.basename(program)} ${args.join(" ")} ended before ${what}`);
     } finally {
       child.kill("SIGKILL");
       await waitFor("the killed run is gone", endLimitMs, () => {

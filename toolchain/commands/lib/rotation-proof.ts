@@ -120,7 +120,7 @@ function describeTrust({ authority }: PhasedTarget, step: Rotation, { nodes }: P
 function describeLogins({ user }: PhasedTarget, step: Rotation, { nodes }: Place, known: Generations): string {
   const { valid } = passwordGenerations(step);
   const gone = [...known.passwords.keys()].some((generation) => !valid.includes(generation));
-  return `Proven by logins: all ${nodes.length} nodes let ${user!} in with ${valid.length === 1 ? "the new password" : "the old and the new password"}${gone ? ", and no more with the old one" : ""}.`;
+  return `Proven by logins: all ${nodes.length} nodes let ${user!} in with ${valid.length === 2 ? "the old and the new password" : gone ? "the new password" : "its password"}${gone ? ", and no more with the old one" : ""}.`;
 }
 
 /** Fingerprints of the certificates that are served, or of the first client the one in its file, by where. */
