@@ -86,8 +86,8 @@ export class RedisCluster extends pulumi.ComponentResource {
     const bundle = new TrustBundle(`${name}-bundle`, args, { parent: this });
     const declaration = new ClusterDeclaration(`${name}-declaration`, { nodes: [...nodes], replicasPerMaster, directory: args.directory }, { parent: this });
     const parentDirectory = args.host.directory(`${name}-directory`, { path: args.directory }, { parent: this, dependsOn: declaration });
-    const members: RedisNode[] = [];
-    for (const address of nodes) members.push(this.#makeNode(name, args, { address, bundle, usersAcl, parentDirectory }, declaration, members.at(-1)));
+    // No order among them: who must be restarted before whom is a matter of their roles then (provider/rollout.ts).
+    const members = nodes.map((address) => this.#makeNode(name, args, { address, bundle, usersAcl, parentDirectory }, declaration));
     const first = members[0]!;
     const formation = new ClusterFormation(
       `${name}-formation`,
@@ -120,7 +120,7 @@ export class RedisCluster extends pulumi.ComponentResource {
     return pulumi.unsecret(text);
   }
 
-  #makeNode(name: string, args: RedisClusterArgs, own: OwnNodeArgs, declaration: pulumi.Resource, previous: RedisNode | undefined): RedisNode {
+  #makeNode(name: string, args: RedisClusterArgs, own: OwnNodeArgs, declaration: pulumi.Resource): RedisNode {
     const { host, directory, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, certificateRevision, keepData } = args;
     const passwordOf = (user: SystemUserName): pulumi.Output<string> => this.passwords.apply((passwords) => passwords[user]!);
     const { address } = own;
@@ -134,7 +134,6 @@ export class RedisCluster extends pulumi.ComponentResource {
         replication: { user: "replica-user", password: passwordOf("replica-user") },
         provisioner: { user: "provisioner", password: passwordOf("provisioner") },
         peers: (args.nodes ?? defaultNodes).filter((peer) => peer !== address),
-        startAfter: previous === undefined ? [] : [previous.process],
       },
       { parent: this, dependsOn: declaration },
     );

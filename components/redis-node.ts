@@ -50,10 +50,11 @@ export interface RedisNodeArgs extends RedisNodeSettings {
   readonly replication: RedisLogin;
   /** Whom readiness is asked as. */
   readonly provisioner: RedisLogin;
-  /** The other nodes of its cluster. While they hold it for a master, one of its replicas takes over before it is stopped or started. */
+  /**
+   * The other nodes of its cluster. Of all of them one is restarted at a time; and while they hold this one for a master, one of
+   * its replicas takes over before it is stopped or started.
+   */
   readonly peers?: readonly NodeAddress[];
-  /** The node starts, and restarts, only after these: nodes of one cluster are chained, so that never two are down at once. */
-  readonly startAfter?: readonly pulumi.Resource[];
   /** The directory that the node's own stands in, where it is made by the stack too. */
   readonly parentDirectory?: pulumi.Resource;
 }
@@ -114,7 +115,7 @@ export class RedisNode extends pulumi.ComponentResource {
           "server.crt": contentHash(certificate.certPem),
         },
       },
-      { parent: this, dependsOn: [...files, data, ...(args.startAfter ?? [])] },
+      { parent: this, dependsOn: [...files, data] },
     );
     this.registerOutputs({ address: this.address });
   }

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { InvalidValueError } from "../invalid-value-error.ts";
 import type { Fields, Parsed } from "../fields.ts";
 import { refuseStrangers } from "../fields.ts";
+import { HalfDoneError } from "./resource-type.ts";
 import type { CheckFailure, KnownInputs, Report, ResourceType } from "./resource-type.ts";
 import { decode, encode, holdsUnknown, unknown } from "./wire.ts";
 import type { Decoded, Values } from "./wire.ts";
@@ -18,6 +19,7 @@ export interface WireResource {
   diff(state: Values, news: Values): Difference;
   create(news: Values, preview: boolean, report: Report): Promise<{ readonly id: string; readonly state: Values }>;
   read(inputs: Values, state: Values): Promise<Values | undefined>;
+  /** @throws {HalfDoneError} with the state, marks and all, that is true now */
   update(state: Values, news: Values, preview: boolean, report: Report): Promise<Values>;
   delete(inputs: Values, state: Values): Promise<void>;
 }
@@ -41,9 +43,15 @@ export function onWire<F extends Fields>(type: ResourceType<F>): WireResource {
     async update(state, news, preview, report) {
       const inputs = decode(news);
       const old = decode(state).values;
-      if (!preview) return toState(type, inputs, await type.update(parse(type, inputs.values), old, report));
-      await type.foretell?.(knownOf(type, inputs.values), old, report);
-      return encode(foreseen(type, inputs, old), stateSecrets(type, inputs));
+      if (preview) {
+        await type.foretell?.(knownOf(type, inputs.values), old, report);
+        return encode(foreseen(type, inputs, old), stateSecrets(type, inputs));
+      }
+      try {
+        return toState(type, inputs, await type.update(parse(type, inputs.values), old, report));
+      } catch (error) {
+        throw error instanceof HalfDoneError ? new HalfDoneError(error, toState(type, inputs, error.state)) : error;
+      }
     },
     delete: (inputs, state) => type.delete(parse(type, decode(inputs).values), decode(state).values),
   };

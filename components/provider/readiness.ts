@@ -19,6 +19,9 @@ const probeLimitMs = 3000;
 /** What a probe says of a Redis node that reads its data from disk: it will be ready, and how soon depends on its size. */
 export const loadingComplaint = "it is still loading its data";
 
+/** What a probe says of a node that answers, and whose cluster or link to its master is not well: either may pass by itself. */
+export const unsettledComplaint = "its cluster is not ok, or its link to the master is down";
+
 /** Looks once whether the program is ready. */
 export async function probeReady(probe: Probe): Promise<ProbeResult> {
   if (probe.redis !== undefined) return probeRedis(probe.redis, "answering");
@@ -38,7 +41,7 @@ async function probeRedis(access: NodeAccess, wanted: "answering" | "settled"): 
   try {
     const health = await askHealth(access);
     if (health[wanted]) return undefined;
-    return wanted === "answering" ? loadingComplaint : "its cluster is not ok, or its link to the master is down";
+    return wanted === "answering" ? loadingComplaint : unsettledComplaint;
   } catch (error) {
     return describe(error);
   }

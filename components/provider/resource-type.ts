@@ -7,6 +7,22 @@ export interface CheckFailure {
   readonly reason: string;
 }
 
+/**
+ * An update that failed half way. What it has left stands in the state: otherwise the next run would take the resource for what
+ * it was before, and leave it alone where that is what is declared then.
+ */
+export class HalfDoneError extends Error {
+  readonly code = "HALF_DONE";
+  /** What is true of the world now, as an update returns it. */
+  readonly state: Values;
+
+  constructor(cause: Error, state: Values) {
+    super(cause.message, { cause });
+    this.name = "HalfDoneError";
+    this.state = state;
+  }
+}
+
 /** Inputs as a preview has them. */
 export interface KnownInputs<F extends Fields> {
   /** Those whose values are known already. */

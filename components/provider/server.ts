@@ -3,9 +3,12 @@ import grpc from "@grpc/grpc-js";
 import plugin from "@pulumi/pulumi/proto/plugin_pb.js";
 import providerService from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import provider from "@pulumi/pulumi/proto/provider_pb.js";
+import status from "@pulumi/pulumi/proto/status_pb.js";
+import any from "google-protobuf/google/protobuf/any_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
 import type { WireResource } from "./dispatcher.ts";
+import { HalfDoneError } from "./resource-type.ts";
 import { EngineLog, engineAddressFrom } from "./engine-log.ts";
 import type { Report } from "./resource-type.ts";
 import type { Values } from "./wire.ts";
@@ -104,7 +107,7 @@ function implementation({ version, resources }: ProviderOptions): grpc.UntypedSe
       return response;
     }),
     update: unary(async (request: provider.UpdateRequest) => {
-      const state = await resourceOf(request.getUrn()).update(fromStruct(request.getOlds()), fromStruct(request.getNews()), request.getPreview(), reportOn(request.getUrn()));
+      const state = await update(resourceOf(request.getUrn()), request, reportOn(request.getUrn()));
       const response = new provider.UpdateResponse();
       response.setProperties(toStruct(state));
       return response;
@@ -131,6 +134,14 @@ async function check(resource: WireResource, request: provider.CheckRequest): Pr
     }),
   );
   return response;
+}
+
+async function update(resource: WireResource, request: provider.UpdateRequest, report: Report): Promise<Values> {
+  try {
+    return await resource.update(fromStruct(request.getOlds()), fromStruct(request.getNews()), request.getPreview(), report);
+  } catch (error) {
+    throw error instanceof HalfDoneError ? new HalfDone(error, request) : error;
+  }
 }
 
 function diff(resource: WireResource, request: provider.DiffRequest): provider.DiffResponse {
@@ -163,6 +174,28 @@ function toStruct(values: Values): struct.Struct {
   return struct.Struct.fromJavaScript(JSON.parse(JSON.stringify(values)) as Record<string, struct.JavaScriptValue>);
 }
 
+/** A half-done update in the engine's terms: it keeps the state that is told, and updates the resource again in the next run. */
+class HalfDone extends Error {
+  readonly metadata = new grpc.Metadata();
+
+  constructor({ message, state }: HalfDoneError, request: provider.UpdateRequest) {
+    super(message);
+    const failed = new provider.ErrorResourceInitFailed();
+    failed.setId(request.getId());
+    failed.setProperties(toStruct(state));
+    failed.setInputs(request.getNews());
+    failed.setReasonsList([message]);
+    const detail = new any.Any();
+    detail.pack(failed.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
+    const answer = new status.Status();
+    answer.setCode(grpc.status.UNKNOWN);
+    answer.setMessage(message);
+    answer.addDetails(detail);
+    // How gRPC carries structured errors (google.rpc.Status); its library for Node leaves that to the program.
+    this.metadata.add("grpc-status-details-bin", Buffer.from(answer.serializeBinary()));
+  }
+}
+
 /** An async function as a gRPC method; what it throws reaches the user as its message, without a stack. */
 function unary<Request, Response>(method: (request: Request) => Response | Promise<Response>): grpc.handleUnaryCall<Request, Response> {
   return (call, callback) => {
@@ -173,7 +206,8 @@ function unary<Request, Response>(method: (request: Request) => Response | Promi
         callback(null, response);
       },
       (error: unknown) => {
-        callback({ code: grpc.status.UNKNOWN, details: error instanceof Error ? error.message : String(error) });
+        const details = error instanceof Error ? error.message : String(error);
+        callback({ code: grpc.status.UNKNOWN, details, ...(error instanceof HalfDone && { metadata: error.metadata }) });
       },
     );
   };

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { NodeAddress } from "../cluster-plan.ts";
 import { nodeName } from "../cluster-plan.ts";
 import type { MemberView, NodeView } from "../formation-plan.ts";
@@ -30,6 +31,11 @@ export class SuccessionError extends Error {
 }
 
 const lookIntervalMs = 200;
+/**
+ * From a hand-over to the former master's stop. Whoever has not heard of it asks the former master meanwhile, and is sent on;
+ * a command that reached it at its end would be lost, and nobody could tell whether it had been executed.
+ */
+const redirectMs = 1000;
 /** A manual failover that has not succeeded by then is given up by Redis (CLUSTER_MF_TIMEOUT, redis src/cluster.h). */
 const failoverLimitMs = 5000;
 
@@ -42,16 +48,23 @@ export async function handOver(succession: Succession, stillRuns: () => Promise<
   const { node, peers, limitMs } = succession;
   let problem: string | undefined;
   let askAgainAt = 0;
+  const handover = { asked: false };
   const outcome = await poll(
     limitMs,
     async () => {
       const [own, views] = await Promise.all([look(node, node).catch(() => undefined), lookAtAll(node, peers)]);
       if (own === undefined && !(await stillRuns())) return "silent";
       const self = own === undefined ? memberAt(node, views) : ownMember(own);
-      if (self === undefined || self.slots === 0) return "free";
-      const successor = views.find((view) => view.inSync && ownMember(view).masterId === self.id);
+      if (self === undefined || self.slots === 0) {
+        // It takes its successor's data stream now; before it is in sync, it could not take over in its turn.
+        return handover.asked && own?.inSync === false ? undefined : "free";
+      }
+      const replicas = views.filter((view) => ownMember(view).masterId === self.id);
+      const successor = replicas.find(({ inSync }) => inSync);
       problem = successor === undefined ? "no replica of it is in sync" : `${nodeName(successor.node)} does not take over`;
-      if (successor === undefined) return "alone";
+      // One that is there but was started just now may be in sync soon.
+      if (successor === undefined) return replicas.length === 0 ? "alone" : undefined;
+      handover.asked = true;
       if (performance.now() >= askAgainAt) {
         await withNode({ ...node, ...successor.node }, (call) => call("CLUSTER", "FAILOVER")).catch(() => undefined);
         askAgainAt = performance.now() + failoverLimitMs;
@@ -62,7 +75,16 @@ export async function handOver(succession: Succession, stillRuns: () => Promise<
   );
   // A node whose directory was deleted ends by itself when it wants to write down who its master is now.
   if (outcome === "silent") return awaitSuccessor(succession);
-  return outcome === "free" ? undefined : problem;
+  if (outcome !== "free") return problem;
+  if (handover.asked) await delay(redirectMs);
+  return undefined;
+}
+
+/** Whether a running node owns slots; where it does not answer, whether its peers hold it for an owner. */
+export async function leads(node: NodeAccess, peers: readonly NodeAddress[]): Promise<boolean> {
+  const own = await look(node, node).catch(() => undefined);
+  const self = own === undefined ? memberAt(node, await lookAtAll(node, peers)) : ownMember(own);
+  return self !== undefined && self.slots > 0;
 }
 
 /**
