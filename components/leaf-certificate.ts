@@ -25,6 +25,9 @@ export interface LeafCertificateArgs {
   readonly revision?: pulumi.Input<string> | undefined;
 }
 
+/** The clock may be set back a little between a term's beginning and its certificate. */
+const clockStepMs = 60_000;
+
 /** Default of `validityHours`. */
 const twoYearsHours = 17_520;
 
@@ -71,6 +74,7 @@ export class LeafCertificate extends pulumi.ComponentResource {
       },
       child,
     );
+    pulumi.all([certificate.validityStartTime, term.begun, args.commonName]).apply(([made, begun, subject]) => { this.#tellIfOlder(subject, made, begun); });
     const names = pulumi.output({ ipAddresses: args.ipAddresses, dnsNames: args.dnsNames });
     this.certPem = pulumi
       .all([certificate.certPem, authorityPem, names])
@@ -79,5 +83,11 @@ export class LeafCertificate extends pulumi.ComponentResource {
       );
     this.keyPem = pulumi.secret(key.privateKeyPemPkcs8);
     this.registerOutputs({ certPem: this.certPem });
+  }
+
+  /** An engine that does not know `replacementTrigger` ignores it, and the certificate would end one day without a word. */
+  #tellIfOlder(subject: string, made: string, begun: string): void {
+    if (Date.parse(made) >= Date.parse(begun) - clockStepMs) return;
+    void pulumi.log.warn(`the certificate of ${subject} is of ${made}, older than its term, which began ${begun}: it was not made anew. Pulumi must know the resource option replacementTrigger; with one that does, another revision makes the certificate anew`, this);
   }
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
-import { AccessProxy, CertificateAuthority, LocalHost, RedisCluster } from "../../components/index.ts";
+import { AccessProxy, CertificateAuthority, LeafCertificate, LocalHost, RedisCluster } from "../../components/index.ts";
 import type { Rotation } from "../../components/index.ts";
 import { parseRotation } from "../../components/rotation.ts";
 import { hashAclPassword } from "../../components/users-acl.ts";
@@ -114,3 +114,13 @@ test("replicas log in with a new password only when every node accepts it", asyn
   assert.equal(hashesOf(init).indexOf(`#${hashAclPassword(masterauth(init))}`), 0);
   assert.equal(hashesOf(clients).indexOf(`#${hashAclPassword(masterauth(clients))}`), 1);
 });
+
+for (const [what, termsBegun, warnings] of [["as old as its term", new Date().toISOString(), 0], ["older than its term", new Date(Date.now() + 3_600_000).toISOString(), 1]] as const) {
+  test(`a certificate that is ${what} ${warnings === 0 ? "is nothing to speak of" : "was not made anew as it should have been, which is told"}`, async (t) => {
+    const warn = t.mock.method(console, "warn", () => undefined);
+    await MockEngine.run(() => new LeafCertificate("leaf", { authority: new CertificateAuthority("ca", { kind: "user" }), commonName: "orders-app" }), { termsBegun });
+    const told = warn.mock.calls.map(({ arguments: [text] }) => String(text));
+    assert.equal(told.length, warnings, told.join("\n"));
+    for (const text of told) assert.match(text, /the certificate of orders-app is of \S+, older than its term, which began \S+: it was not made anew/);
+  });
+}

@@ -35,6 +35,8 @@ export interface MockEngineOptions {
   readonly preview?: boolean;
   /** What the redis-server says of itself. */
   readonly redisVersion?: string;
+  /** When the terms of certificates have begun. Default: long ago. */
+  readonly termsBegun?: string;
   /** Alters what certificates are asked for, as a plugin with a fault would. */
   readonly spoil?: (type: string, inputs: Properties) => Properties;
 }
@@ -51,7 +53,6 @@ const certificates = {
 
 /** What the provider would give, of the resources whose outputs others use. */
 const made: Readonly<Record<string, (index: number) => Values>> = {
-  "redisaccess:index:CertificateTerm": () => ({ begun: "2026-01-01T00:00:00.000Z" }),
   "redisaccess:index:Password": (index) => ({ value: `secret${String(index).padStart(58, "0")}` }),
   "redisaccess:index:Process": (index) => ({ pid: index, state: "running" }),
   "redisaccess:index:ClusterFormation": () => ({ nodeIds: ["a", "b", "c", "d", "e", "f"].map((digit) => digit.repeat(40)) }),
@@ -138,6 +139,7 @@ export class MockEngine {
     const id = custom === true ? `${name}-id` : undefined;
     if (this.#options.preview === true) return { id, state: given };
     const certificate = certificates[type as keyof typeof certificates] as typeof privateKeyResource | undefined;
+    if (type === "redisaccess:index:CertificateTerm") return { id, state: { ...given, begun: this.#options.termsBegun ?? "2020-01-01T00:00:00.000Z" } };
     if (certificate === undefined) return { id, state: { ...given, ...made[type]?.(this.registrations.length) } };
     const { outputs } = await certificate.create({ urn: "", name }, this.#options.spoil?.(type, given) ?? given, false);
     return { id, state: revealAll(outputs) };
