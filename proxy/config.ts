@@ -34,7 +34,7 @@ export interface ProxyConfig {
   readonly dbClient: { readonly caCertFile: string; readonly caKeyFile: string };
   /** Verifies databases that name no authority of their own. */
   readonly dbCaFile?: string;
-  /** Of `/healthz`, `/readyz`, `/version` and `/metrics`; always loopback. */
+  /** Of `/healthz`, `/readyz`, `/version`, `/metrics` and `/debug/sessions`; always loopback. */
   readonly admin?: HostPort;
   readonly audit?: AuditConfig;
   readonly limits: Limits;

@@ -86,6 +86,11 @@ export class Delivery implements ReplyTarget {
     this.#deadline = since + context.retryBudgetMs;
   }
 
+  /** Where it waits by a connection that is lent to it alone. */
+  get lentNode(): Address | undefined {
+    return this.#lent?.address;
+  }
+
   /** Sends it for the first time. */
   start(): void {
     this.#attempt();

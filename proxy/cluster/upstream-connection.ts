@@ -96,6 +96,11 @@ export class UpstreamConnection {
     return this.#head === undefined;
   }
 
+  /** What waits for replies here, oldest first; only to be looked at. */
+  *underWay(): Iterable<Exchange> {
+    for (let exchange = this.#head; exchange !== undefined; exchange = exchange.nextOnConnection) yield exchange;
+  }
+
   /** Sends the requests of `exchange` behind all others. A closed connection tells its target at once that they are lost. */
   send(exchange: Exchange): void {
     if (this.#state === "closed") {

@@ -17,6 +17,10 @@ export interface AdminView {
   ready(): Verdict | Promise<Verdict>;
   /** What runs: SHA-256 of the program, and over all files that it has read. */
   version(): { readonly program: string; readonly configuration: string };
+  /** All sessions, to be shown as JSON: never a key, a value or a secret. */
+  sessions(): unknown;
+  /** One session; undefined, or a promise of it, where there is none of that number. */
+  session(id: number): unknown;
   /** Prometheus's text format. */
   metrics(): string | Promise<string>;
 }
@@ -41,11 +45,12 @@ interface Answer {
 
 const REQUEST_TIMEOUT_MS = 5_000;
 const MOST_CONNECTIONS = 64;
-const PATHS = ["/healthz", "/readyz", "/version", "/metrics"];
+const PATHS = ["/healthz", "/readyz", "/version", "/metrics", "/debug/sessions", "/debug/sessions/NUMBER"];
+const SESSION_PATH = /^\/debug\/sessions\/(\d{1,15})$/;
 
 /**
- * Starts the admin endpoint: `/healthz` and `/readyz` (200 or 503, JSON), `/version` (JSON), `/metrics` (Prometheus). It has no login, so it
- * belongs on a loopback address, and answers only requests whose Host header names one: a web page whose name was rebound to
+ * Starts the admin endpoint: `/healthz` and `/readyz` (200 or 503, JSON), `/version` (JSON), `/metrics` (Prometheus),
+ * `/debug/sessions` and `/debug/sessions/NUMBER` (JSON). It has no login, so it belongs on a loopback address, and answers only requests whose Host header names one: a web page whose name was rebound to
  * 127.0.0.1 would bring its own name.
  *
  * @param listen port 0 takes a free one
@@ -102,13 +107,21 @@ async function answerTo({ method, url, headers }: IncomingMessage, view: AdminVi
   if (!isLoopbackHost(headers.host)) return text(421, "the Host header must name a loopback address or localhost");
   if (method !== "GET" && method !== "HEAD") return { ...text(405, "only GET and HEAD are known here"), allow: "GET, HEAD" };
   try {
-    switch (url!.split("?", 1)[0]) {
+    const path = url!.split("?", 1)[0]!;
+    const session = SESSION_PATH.exec(path)?.[1];
+    if (session !== undefined) {
+      const found = await view.session(Number(session));
+      return found === undefined ? text(404, `there is no session ${session}; /debug/sessions lists those there are`) : json(found);
+    }
+    switch (path) {
       case "/healthz":
         return verdict(await view.health());
       case "/readyz":
         return verdict(await view.ready());
       case "/version":
-        return { status: 200, type: "application/json", body: `${JSON.stringify(view.version())}\n` };
+        return json(view.version());
+      case "/debug/sessions":
+        return json(await view.sessions());
       case "/metrics":
         return { status: 200, type: METRICS_TYPE, body: await view.metrics() };
       default:
@@ -117,6 +130,10 @@ async function answerTo({ method, url, headers }: IncomingMessage, view: AdminVi
   } catch {
     return text(500, "the answer could not be made");
   }
+}
+
+function json(value: unknown): Answer {
+  return { status: 200, type: "application/json", body: `${JSON.stringify(value)}\n` };
 }
 
 function verdict({ ok, detail }: Verdict): Answer {

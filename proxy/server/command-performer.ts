@@ -80,6 +80,11 @@ export class CommandPerformer {
     return this.#own;
   }
 
+  /** The subscription, where there is one; only to be looked at. */
+  get subscription(): Subscription | undefined {
+    return this.#subscription;
+  }
+
   /** Takes nothing from the connections that are the session's own, until `resume`: what comes on them is nobody else's. */
   pause(): void {
     this.#subscription?.pause();

@@ -1,7 +1,8 @@
 import type { AuditHealth } from "../access/audit.ts";
 import type { LoadedConfig } from "./door.ts";
 import type { MetricFamily } from "./metrics.ts";
-import type { ServingStatus } from "./serving.ts";
+import type { ServingStatus, SessionSummary } from "./serving.ts";
+import type { SessionDetail } from "./session-state.ts";
 
 /** One process that serves clients, as `/healthz` and `/readyz` show it. */
 export interface WorkerStatus {
@@ -44,6 +45,10 @@ export interface Fleet {
   status(): Promise<readonly WorkerStatus[]>;
   /** How the audit's file is, where another process than those that serve has it. */
   auditFile(): AuditHealth | undefined;
+  /** All sessions, oldest first. */
+  sessions(): Promise<readonly SessionSummary[]>;
+  /** One session, with its requests and connections; undefined where there is none of that number. */
+  session(id: number): Promise<(SessionSummary & SessionDetail) | undefined>;
   /** What `/metrics` shows, over all processes. */
   families(): Promise<readonly MetricFamily[]>;
 }

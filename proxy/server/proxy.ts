@@ -113,6 +113,8 @@ export class Proxy {
         return { ok: ok && !draining, detail: { draining, databases, workers } };
       },
       version: () => this.#version,
+      sessions: () => this.#fleet.sessions(),
+      session: (id) => this.#fleet.session(id),
       metrics: async () => renderMetrics([...(await this.#fleet.families()), ...proxyFamilies(this.#reloads)]),
     };
   }

@@ -39,6 +39,11 @@ export class ReplyQueue {
     return this.#head === undefined;
   }
 
+  /** What is owed, oldest first; only to be looked at. */
+  *owed(): Iterable<Exchange> {
+    for (let exchange = this.#head; exchange !== undefined; exchange = exchange.nextForClient) yield exchange;
+  }
+
   /** Adds the newest requests. */
   push(exchange: Exchange): void {
     this.requests += exchange.count;

@@ -16,6 +16,7 @@ import type { Seats } from "./seats.ts";
 import { Session } from "./session.ts";
 import { sessionObserver } from "./session-audit.ts";
 import type { SessionLimits, SessionObserver } from "./session-options.ts";
+import type { SessionDetail, SessionState } from "./session-state.ts";
 import { SlowLog } from "./slow-log.ts";
 import type { Totals } from "./totals.ts";
 
@@ -27,6 +28,19 @@ interface Guest {
   readonly config: DatabaseConfig;
   readonly identity: Identity;
   readonly observer: SessionObserver;
+  readonly remote: string;
+  /** When it came, in milliseconds of the monotonic clock. */
+  readonly since: number;
+}
+
+/** Whose session it is, and how it stands. */
+export interface SessionSummary extends SessionState {
+  readonly session: number;
+  readonly user: string;
+  readonly roles: readonly string[];
+  readonly remote: string;
+  readonly database: string;
+  readonly seconds: number;
 }
 
 /** What stands around the sessions of one process. */
@@ -167,6 +181,18 @@ export class Serving {
     };
   }
 
+  /** All sessions, oldest first. */
+  sessions(): SessionSummary[] {
+    const now = performance.now();
+    return [...this.#guests].map(([id, guest]) => ({ ...summaryOf(id, guest, now), ...guest.session.state() }));
+  }
+
+  /** One session, with its requests and connections; undefined where there is none of that number. */
+  session(id: number): (SessionSummary & SessionDetail) | undefined {
+    const guest = this.#guests.get(id);
+    return guest === undefined ? undefined : { ...summaryOf(id, guest, performance.now()), ...guest.session.detail() };
+  }
+
   /** What `/metrics` shows of this process. */
   families(): MetricFamily[] {
     return servingFamilies(this.#totals, this.#guests.size, this.#doors);
@@ -278,10 +304,11 @@ export class Serving {
 
   #admit(id: number, socket: TLSSocket, identity: Identity, door: Door): void {
     const { database, config } = door;
+    const remote = remoteOf(socket);
     const observer = sessionObserver({
       id,
       identity,
-      remote: remoteOf(socket),
+      remote,
       database,
       audit: this.#host.audit,
       commands: this.#config.audit?.commands ?? "none",
@@ -305,10 +332,14 @@ export class Serving {
         if (this.#left.size > 0) this.#closeUnused();
       },
     });
-    this.#guests.set(id, { session, database, config, identity, observer });
+    this.#guests.set(id, { session, database, config, identity, observer, remote, since: performance.now() });
     this.#totals.sessions++;
     if (this.#draining) session.drain();
   }
+}
+
+function summaryOf(session: number, { identity, remote, config, since }: Guest, now: number): Omit<SessionSummary, keyof SessionState> {
+  return { session, user: identity.user, roles: identity.roles, remote, database: config.name, seconds: Math.round(now - since) / 1_000 };
 }
 
 function sessionLimits(limits: Limits): SessionLimits {

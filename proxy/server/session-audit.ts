@@ -14,7 +14,7 @@ import type { SlowLog } from "./slow-log.ts";
 import type { Totals } from "./totals.ts";
 
 /** Names that no server knows may be anything, a mistyped password among them: no more of them is written than this. */
-const UNKNOWN_NAME = "(unknown command)";
+export const UNKNOWN_NAME = "(unknown command)";
 /** The client left before the reply: whether the command was executed, nobody waited to hear. */
 const UNANSWERED = "unanswered";
 /** Whose session it is, and who is to hear of it. */
@@ -111,7 +111,7 @@ function outcomeOf(exchange: Exchange, index: number): string {
 }
 
 /** The command that a request is, as the audit names it: of a container, the subcommand. */
-function commandOf(request: Request, table: CommandTable): CommandEntry | undefined {
+export function commandOf(request: Request, table: CommandTable): CommandEntry | undefined {
   const entry = entryOf(table, request);
   if (entry === undefined || entry.subcommands.size === 0 || request.argc < 2) return entry;
   return entry.subcommands.get(argument(request, 1).toString("latin1").toLowerCase()) ?? entry;

@@ -5,6 +5,7 @@ import type { Exchange } from "../cluster/exchange.ts";
 import { encodeError } from "../resp/encoder.ts";
 import { FrameReader } from "../resp/frame-reader.ts";
 import { planCluster } from "../routing/plan.ts";
+import type { Address } from "../routing/topology.ts";
 import { Turns } from "./turns.ts";
 
 const NOAUTH = encodeError("NOAUTH Authentication required.");
@@ -73,6 +74,16 @@ export class SessionDeliveries {
       if (this.#host.context() === undefined) settle(NOAUTH);
       else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle, since));
     });
+  }
+
+  /** How many are not answered yet. */
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** Where those wait that have a connection of their own. */
+  *lentNodes(): Iterable<Address> {
+    for (const { lentNode } of this.#open) if (lentNode !== undefined) yield lentNode;
   }
 
   /** Ends all: nobody waits for replies any more. */

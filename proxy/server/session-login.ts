@@ -25,6 +25,8 @@ export class SessionLogin {
   readonly #observer: SessionObserver;
   /** The one Redis user that the session may be, once that is known. */
   #sessionUser: string | undefined;
+  /** Whether Redis is being asked about a login. */
+  pending = false;
   #ended = false;
 
   constructor(database: Database, policy: SessionPolicy, observer: SessionObserver) {
@@ -63,7 +65,9 @@ export class SessionLogin {
       answer(step);
       return;
     }
+    this.pending = true;
     void this.#database.login(step).then((login) => {
+      this.pending = false;
       const connections = "connections" in login ? login.connections : undefined;
       if (this.#ended) {
         if (connections !== undefined) this.#database.logout(connections);

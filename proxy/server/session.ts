@@ -13,6 +13,7 @@ import { argumentSpells, entryOf } from "../routing/keys.ts";
 import { fitsArity, slotOfArgument } from "../routing/plan.ts";
 import type { Redirection } from "../routing/redirection.ts";
 import { SLOTS } from "../routing/slot.ts";
+import { addressKey } from "../routing/topology.ts";
 import { closeGently } from "./close-gently.ts";
 import { CommandPerformer } from "./command-performer.ts";
 import type { PerformerHost } from "./command-performer.ts";
@@ -22,6 +23,8 @@ import { RequestRun } from "./request-run.ts";
 import { SessionDeliveries } from "./session-deliveries.ts";
 import { SessionLogin } from "./session-login.ts";
 import type { SessionObserver, SessionOptions } from "./session-options.ts";
+import { requestStates } from "./session-state.ts";
+import type { Pause, SessionDetail, SessionState } from "./session-state.ts";
 import { StallGuard } from "./stall-guard.ts";
 
 /** Bytes of requests that are read although they cannot be taken yet. */
@@ -104,6 +107,36 @@ export class Session implements ReplyTarget {
   /** Redis user of the session; undefined before the login. */
   get redisUser(): string | undefined {
     return this.#login.users?.user;
+  }
+
+  /** How it stands. Costs nothing before it is asked for. */
+  state(): SessionState {
+    const { requests, heldBytes } = this.#queue;
+    return {
+      redisUser: this.redisUser,
+      requests,
+      bytes: { in: this.#parser.buffered, held: heldBytes, out: this.#socket.writableLength + this.#outbox.length },
+      pausedFor: this.#pauses(),
+    };
+  }
+
+  /** As `state`, with its requests and its own connections. Goes through all that its Redis user has under way. */
+  detail(): SessionDetail {
+    const { users } = this.#login;
+    const nodes = new Map<Exchange, string>();
+    for (const connection of users?.all() ?? []) for (const exchange of connection.underWay()) nodes.set(exchange, addressKey(connection.address));
+    const { own, subscription, waiting } = this.#performer;
+    const owed = requestStates(this.#queue.owed(), this.#database.table, (exchange) => nodes.get(exchange), performance.now());
+    const subscribed = subscription === undefined ? [] : requestStates(subscription.owed(), this.#database.table, () => addressKey(subscription.node), performance.now());
+    return {
+      ...this.state(),
+      queue: [...owed, ...subscribed],
+      connections: [
+        ...(own === undefined ? [] : [{ node: addressKey(own.address), why: "state that the session left in it" as const }]),
+        ...(subscription === undefined ? [] : [{ node: addressKey(subscription.node), why: "subscription" as const }]),
+        ...[...this.#deliveries.lentNodes()].map((node) => ({ node: addressKey(node), why: waiting ? ("a command that waits" as const) : ("a request that is sent by itself" as const) })),
+      ],
+    };
   }
 
   /** Ends the session as soon as nothing is owed to the client: at once, where it waits or has subscriptions. */
@@ -235,6 +268,22 @@ export class Session implements ReplyTarget {
   /** Whether one more request may be under way: neither are they too many, nor wait too many bytes for replies before them. */
   #hasRoom(): boolean {
     return this.#queue.requests + this.#run.count < this.#window.size && this.#queue.heldBytes < this.#options.limits.maxClientOutputBytes;
+  }
+
+  /** Why no further request is taken; empty where one would be. */
+  #pauses(): Pause[] {
+    const reasons: readonly (readonly [boolean, Pause])[] = [
+      [this.#stall.stalled, "the client does not read its replies"],
+      [this.#login.pending, "a login is checked"],
+      [this.#performer.waiting, "a command waits in Redis"],
+      [!this.#performer.waiting && this.#holds > 0 && this.#deliveries.count > 0, "requests are sent one by one"],
+      [this.#whenDrained !== undefined, "requests before it are to be answered"],
+      [!this.#observer.accepting(), "the audit does not keep up"],
+      [!this.#hasRoom(), "as many requests as it may have are under way"],
+      [this.#epoch !== this.#database.epoch && !this.#queue.empty, "requests under way were sent by an older topology"],
+      [this.#closing, "it ends when it is owed nothing more"],
+    ];
+    return reasons.flatMap(([holds, reason]) => (holds ? [reason] : []));
   }
 
   /** A disk that is only slow slows clients down; refusing their commands is for one that takes nothing. */

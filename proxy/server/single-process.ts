@@ -6,6 +6,8 @@ import type { Logger } from "./log.ts";
 import type { MetricFamily } from "./metrics.ts";
 import { SeatCount } from "./seats.ts";
 import { Serving } from "./serving.ts";
+import type { SessionSummary } from "./serving.ts";
+import type { SessionDetail } from "./session-state.ts";
 import { makeTicketSecret } from "./ticket-keys.ts";
 
 /** A proxy that serves its clients in its own process. */
@@ -60,6 +62,14 @@ export class SingleProcess implements Fleet {
 
   auditFile(): undefined {
     return undefined;
+  }
+
+  sessions(): Promise<readonly SessionSummary[]> {
+    return Promise.resolve(this.#serving?.sessions() ?? []);
+  }
+
+  session(id: number): Promise<(SessionSummary & SessionDetail) | undefined> {
+    return Promise.resolve(this.#serving?.session(id));
   }
 
   families(): Promise<readonly MetricFamily[]> {

@@ -3,6 +3,7 @@ import type { ReplyTarget } from "../cluster/exchange.ts";
 import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import { ReplyScanner } from "../resp/reply-scanner.ts";
 import type { Request } from "../resp/request-parser.ts";
+import type { Address } from "../routing/topology.ts";
 import { argument } from "../routing/keys.ts";
 import { errorWord } from "../resp/error-word.ts";
 
@@ -72,6 +73,16 @@ export class Subscription implements ReplyTarget {
     exchange.refused = refused;
     this.#owed.push({ exchange, left: 0, all: undefined, answer: reply, then: undefined });
     this.#writeAnswers();
+  }
+
+  /** Whose connection it has. */
+  get node(): Address {
+    return this.#connection.address;
+  }
+
+  /** Requests whose answers are awaited, oldest first; only to be looked at. */
+  *owed(): Iterable<Exchange> {
+    for (const { exchange } of this.#owed) yield exchange;
   }
 
   /** Leaves messages at the node while the client does not read them: Redis has a bound of its own for those that are slow for long. */

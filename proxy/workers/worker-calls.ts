@@ -1,7 +1,8 @@
 import type { HostPort } from "../config.ts";
 import type { LoadedConfig } from "../server/door.ts";
 import type { MetricFamily } from "../server/metrics.ts";
-import type { ServingStatus } from "../server/serving.ts";
+import type { ServingStatus, SessionSummary } from "../server/serving.ts";
+import type { SessionDetail } from "../server/session-state.ts";
 
 /** What a worker needs before it serves. Secrets travel in memory only, by the channel between the two processes. */
 export interface WorkerStart {
@@ -28,6 +29,8 @@ export type WorkerCalls = {
   /** Lets clients finish; answered when the last has left and the audit is written. */
   readonly drain: { readonly argument: undefined; readonly result: unknown };
   readonly status: { readonly argument: undefined; readonly result: ServingStatus };
+  readonly sessions: { readonly argument: undefined; readonly result: SessionSummary[] };
+  readonly session: { readonly argument: number; readonly result: (SessionSummary & SessionDetail) | undefined };
   readonly families: { readonly argument: undefined; readonly result: MetricFamily[] };
 };
 

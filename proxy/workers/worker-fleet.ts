@@ -7,6 +7,8 @@ import type { Logger } from "../server/log.ts";
 import type { MetricFamily } from "../server/metrics.ts";
 import { processFamilies } from "../server/proxy-metrics.ts";
 import { SeatCount } from "../server/seats.ts";
+import type { SessionSummary } from "../server/serving.ts";
+import type { SessionDetail } from "../server/session-state.ts";
 import { makeTicketSecret } from "../server/ticket-keys.ts";
 import { AuditFunnel } from "./audit-funnel.ts";
 import { BackOff } from "./back-off.ts";
@@ -135,6 +137,17 @@ export class WorkerFleet implements Fleet {
 
   auditFile(): AuditHealth | undefined {
     return this.#audit?.health();
+  }
+
+  async sessions(): Promise<readonly SessionSummary[]> {
+    const workers = [...this.#workers.values()];
+    const sessions = await Promise.all(workers.map(async (worker) => (await worker.sessions()).map((session) => ({ ...session, worker: worker.number }))));
+    return sessions.flat().sort((a, b) => a.session - b.session);
+  }
+
+  async session(id: number): Promise<(SessionSummary & SessionDetail) | undefined> {
+    const answers = await Promise.all([...this.#workers.values()].map((worker) => worker.session(id)));
+    return answers.find((answer) => answer !== undefined);
   }
 
   async families(): Promise<readonly MetricFamily[]> {

@@ -4,7 +4,8 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { HostPort } from "../config.ts";
 import type { MetricFamily } from "../server/metrics.ts";
-import type { ServingStatus } from "../server/serving.ts";
+import type { ServingStatus, SessionSummary } from "../server/serving.ts";
+import type { SessionDetail } from "../server/session-state.ts";
 import type { Candidate } from "./choose-worker.ts";
 import { RemoteCalls } from "./remote-calls.ts";
 import type { PrimaryCalls, WorkerCalls } from "./worker-calls.ts";
@@ -122,6 +123,16 @@ export class WorkerProcess implements Candidate {
     return this.ready ? this.#within(this.calls.call("status", undefined)) : undefined;
   }
 
+  /** Its sessions; none where it does not tell in time. */
+  async sessions(): Promise<readonly SessionSummary[]> {
+    return (this.ready ? await this.#within(this.calls.call("sessions", undefined)) : undefined) ?? [];
+  }
+
+  /** One of its sessions; undefined where it has none of that number, or does not tell in time. */
+  async session(id: number): Promise<(SessionSummary & SessionDetail) | undefined> {
+    return this.ready ? this.#answerTo(this.calls.call("session", id)) : undefined;
+  }
+
   /** What it has counted; as it said last, where it does not say so in time. */
   async families(): Promise<readonly MetricFamily[]> {
     const families = this.ready ? await this.#within(this.calls.call("families", undefined)) : undefined;
@@ -138,6 +149,11 @@ export class WorkerProcess implements Candidate {
     await this.calls.call("drain", undefined);
     this.drained = true;
     if (this.#child.connected) this.#child.disconnect();
+  }
+
+  /** As `#within`, where undefined is an answer like any other. */
+  async #answerTo<T>(answer: Promise<T>): Promise<T | undefined> {
+    return (await this.#within(answer.then((value) => ({ value }))))?.value;
   }
 
   async #within<T>(answer: Promise<T>): Promise<T | undefined> {

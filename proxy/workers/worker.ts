@@ -61,6 +61,8 @@ export class Worker {
         },
         drain: () => this.#drain(),
         status: () => this.#serving!.status(),
+        sessions: () => this.#serving!.sessions(),
+        session: (id) => this.#serving!.session(id),
         families: () => this.#serving!.families(),
       },
     );

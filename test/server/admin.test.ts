@@ -25,6 +25,12 @@ const view = {
   version() {
     return { program: "a", configuration: "b" };
   },
+  sessions() {
+    return [{ session: 7 }];
+  },
+  session(id: number) {
+    return Promise.resolve(id === 7 ? { session: 7, queue: [] } : undefined);
+  },
   metrics() {
     if (this.broken) throw new Error("a secret detail");
     return "up 1\n";
@@ -96,10 +102,17 @@ describe("the admin endpoint", () => {
     }
   });
 
+  test("lists the sessions, and tells of one by its number", async () => {
+    assert.deepEqual(JSON.parse((await ask("/debug/sessions")).body), [{ session: 7 }]);
+    assert.deepEqual(JSON.parse((await ask("/debug/sessions/7")).body), { session: 7, queue: [] });
+    const none = await ask("/debug/sessions/8");
+    assert.deepEqual([none.status, none.body], [404, "there is no session 8; /debug/sessions lists those there are\n"]);
+  });
+
   test("names its pages where a path is none of them", async () => {
     for (const path of ["/", "/healthz/", "/metrics/../x", "//metrics", "/debug"]) {
       const { status, body } = await ask(path);
-      assert.deepEqual([status, body], [404, "there is no such page; there are /healthz, /readyz, /version, /metrics\n"], path);
+      assert.deepEqual([status, body], [404, "there is no such page; there are /healthz, /readyz, /version, /metrics, /debug/sessions, /debug/sessions/NUMBER\n"], path);
     }
   });
 

@@ -1,0 +1,76 @@
+import type { Exchange } from "../cluster/exchange.ts";
+import { FrameReader } from "../resp/frame-reader.ts";
+import type { CommandTable } from "../routing/command-table.ts";
+import { commandOf, UNKNOWN_NAME } from "./session-audit.ts";
+
+/** Requests of a session that are listed; of more, the oldest are. */
+const MOST_REQUESTS = 100;
+
+/** Why a session takes no further request just now. */
+export type Pause =
+  | "the client does not read its replies"
+  | "a command waits in Redis"
+  | "a login is checked"
+  | "requests are sent one by one"
+  | "requests before it are to be answered"
+  | "the audit does not keep up"
+  | "as many requests as it may have are under way"
+  | "requests under way were sent by an older topology"
+  | "it ends when it is owed nothing more";
+
+/** How a session stands: numbers and names of the proxy's own, never a key, a value or a message of the client's. */
+export interface SessionState {
+  readonly redisUser: string | undefined;
+  /** Requests that it was not answered yet. */
+  readonly requests: number;
+  /** Bytes of the client's that were read and not taken; bytes of replies that wait for those before them; bytes that the client has not read. */
+  readonly bytes: { readonly in: number; readonly held: number; readonly out: number };
+  readonly pausedFor: readonly Pause[];
+}
+
+/** One request that is owed an answer, the oldest first. */
+export interface RequestState {
+  /** Its name as the audit has it; of one that no server knows nothing is told. */
+  readonly command: string;
+  /** Where it waits; absent where the proxy itself has yet to send or to answer it. */
+  readonly node?: string;
+  readonly ms: number;
+}
+
+/** A connection that only this session has. */
+export interface OwnConnection {
+  readonly node: string;
+  readonly why: "subscription" | "a command that waits" | "state that the session left in it" | "a request that is sent by itself";
+}
+
+/** All that can be seen of a session. */
+export interface SessionDetail extends SessionState {
+  /** The first hundred. */
+  readonly queue: readonly RequestState[];
+  readonly connections: readonly OwnConnection[];
+}
+
+const reader = new FrameReader();
+
+/**
+ * The requests of exchanges that are still owed an answer.
+ *
+ * @param nodeOf where an exchange waits
+ * @param now in milliseconds of the monotonic clock
+ */
+export function requestStates(exchanges: Iterable<Exchange>, table: CommandTable, nodeOf: (exchange: Exchange) => string | undefined, now: number): RequestState[] {
+  const states: RequestState[] = [];
+  for (const exchange of exchanges) {
+    if (exchange.end === exchange.start) continue;
+    const node = nodeOf(exchange);
+    const ms = Math.round(now - exchange.startedAt);
+    let next = exchange.start;
+    for (let i = 0; i < exchange.count; i++) {
+      next = reader.read(exchange.bytes, next);
+      if (i < exchange.answered) continue;
+      if (states.length === MOST_REQUESTS) return states;
+      states.push({ command: commandOf(reader, table)?.name ?? UNKNOWN_NAME, ...(node !== undefined && { node }), ms });
+    }
+  }
+  return states;
+}
