@@ -56,7 +56,7 @@ export interface AccessProxyArgs {
   readonly auditCommands?: pulumi.Input<"all" | "denied" | "none">;
   /** Any text; another one makes another key and certificate for its listener. Default `1`. */
   readonly certificateRevision?: pulumi.Input<string>;
-  /** Processes that serve clients, from 1 to 256, or `auto` for the cores of the host. Another number restarts the proxy. Default 1. */
+  /** Processes that serve clients, from 1 to 256, or `auto` for the cores of the host. Another number takes another process of the proxy. Default 1. */
   readonly workers?: ProxyWorkers;
   /** Whether audit.log stays when the proxy is destroyed. Default false. */
   readonly keepAudit?: boolean;
@@ -112,6 +112,7 @@ export class AccessProxy extends pulumi.ComponentResource {
           // No secret, though texts of it are: components/content-hash.ts says why.
           configuration: pulumi.unsecret(pulumi.all(contents).apply((texts) => configurationHash(texts))),
         },
+        takeOverArgument: "--take-over",
         restartOn: { "proxy.mjs": bundle.sha256, workers: String(workers) },
         reloadOn: Object.fromEntries(Object.entries(contents).map(([file, content]) => [file, contentHash(content)])),
       },

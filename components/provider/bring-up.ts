@@ -12,7 +12,7 @@ import type { NodeAccess } from "./node-client.ts";
 import { describeState, findOwn, fingerprintOf } from "./own-process.ts";
 import { poll } from "./poll.ts";
 import type { ProcessInputs } from "./process-inputs.ts";
-import { hasLostDirectory, isRunning, removeRecord } from "./process-record.ts";
+import { hasLostDirectory, isRunning, removeRecord, restoreRecord } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { loadingComplaint, probeReady, probeSettled, unsettledComplaint } from "./readiness.ts";
 import { readReference } from "./reference-server.ts";
@@ -29,7 +29,7 @@ const rumourLimitMs = 5000;
 export class NotReadyError extends Error {
   readonly code = "NOT_READY";
   /** What the failure has left. */
-  readonly left: "stopped" | "running, but not well";
+  readonly left: "stopped" | "running, but not well" | "running as before";
 
   constructor(problem: string, left: NotReadyError["left"], { logFile, tail, advice }: { readonly logFile: string; readonly tail: string; readonly advice: string }) {
     super(`${problem}. ${tail === "" ? `Its log ${logFile} is empty` : `The end of its log ${logFile}:\n${tail}`}${advice}`);
@@ -48,25 +48,33 @@ interface Running extends Record<string, unknown> {
   readonly drift: readonly Finding[];
 }
 
+/** What is known of a program before it is brought up. */
+export interface Circumstances {
+  /** Of the trust bundle, as the state has it. */
+  readonly readRevision: string | undefined;
+  /** Whether nothing is known of it, so that it may be the first start of all. */
+  readonly isNew: boolean;
+  /** Whether the running process lets a successor take clients beside it. */
+  readonly mayOverlap: boolean;
+}
+
 /**
  * Leaves a program alone that runs as declared, and tells it what it can be told while it runs; starts it, or starts it
  * anew, otherwise: the node of a cluster in its turn, and after a replica has taken over from it.
  *
- * @param readRevision of the trust bundle, as the state has it
- * @param isNew whether nothing is known of it, so that it may be the first start of all
  * @throws {NotReadyError} it was started, and is not as it should be
  * @throws {ReferenceServerError} it could not run as declared; {@link SuccessionError} nobody could take over from it;
  *   `RolloutStoppedError` another node has failed before: it runs on as it did
  */
-export async function bringUp(inputs: ProcessInputs, readRevision: string | undefined, isNew: boolean): Promise<Running> {
+export async function bringUp(inputs: ProcessInputs, { readRevision, isNew, mayOverlap }: Circumstances): Promise<Running> {
   const { readyRedis: node, clusterPeers: peers } = inputs;
   const running = await findOwn(inputs);
   const told = running === undefined ? undefined : await tellLive(inputs, running, readRevision);
   if (told !== undefined) return told;
   const isFirstStart = isNew && running === undefined && !(await hasClusterState(inputs.directory));
-  if (node === undefined || peers.length === 0 || isFirstStart) return startAnew(inputs);
+  if (node === undefined || peers.length === 0 || isFirstStart) return startAnew(inputs, mayOverlap);
   const member = { name: nodeName(node), standing: () => standingOf(inputs) };
-  return rolloutOf([node, ...peers].map(nodeName)).turn(member, () => startAnew(inputs));
+  return rolloutOf([node, ...peers].map(nodeName)).turn(member, () => startAnew(inputs, false));
 }
 
 /** The node of a program that is one, and what it must show. */
@@ -101,10 +109,12 @@ async function standingOf(inputs: ProcessInputs): Promise<Standing> {
   return node !== undefined && (await leads(node, peers)) ? "leading" : "spare";
 }
 
-async function startAnew(inputs: ProcessInputs): Promise<Running> {
+async function startAnew(inputs: ProcessInputs, mayOverlap: boolean): Promise<Running> {
   // Looked at again: a turn may have been long in coming.
   const running = await findOwn(inputs);
   const node = nodeOf(inputs);
+  const { takeOverArgument } = inputs;
+  if (running !== undefined && mayOverlap && takeOverArgument !== undefined && !(await hasLostDirectory(running))) return succeed(inputs, running, takeOverArgument);
   // A trial of the declared program with the declared texts: what would keep it from starting is found before anything is stopped.
   if (running !== undefined && node !== undefined) await readReference(node.declared.program, node.declared.conf, node.declared.acl);
   // Where the whole was not well before, one node's restart cannot be asked to heal it; nor that of a node without its data.
@@ -114,6 +124,33 @@ async function startAnew(inputs: ProcessInputs): Promise<Running> {
   const bundleRevision = node === undefined ? "" : await bundleRevisionOf(node.declared);
   const { pid } = await start(inputs, wasWell);
   return { state: "running", fingerprint: fingerprintOf(inputs), pid, bundleRevision, drift: [] };
+}
+
+/**
+ * Starts a program beside the process that it replaces. Once it takes clients, it has that one end, which lets its own finish
+ * before. If the new one does not come so far, the one before it goes on.
+ */
+async function succeed(inputs: ProcessInputs, running: ProcessRecord, takeOverArgument: string): Promise<Running> {
+  const { program, args, recordFile, logFile, readyLimitSeconds, stopLimitSeconds } = inputs;
+  const fingerprint = fingerprintOf(inputs);
+  const offset = await logLength(logFile);
+  const fail = async (problem: string): Promise<never> => {
+    const serves = await isRunning(running);
+    if (serves) await restoreRecord(recordFile, running);
+    throw new NotReadyError(`${program} did not become ready: ${problem}${serves ? "; the process before it goes on" : ""}`, serves ? "running as before" : "stopped", { logFile, tail: await tailLog(logFile, offset), advice: "" });
+  };
+  const launched = await launch({ ...inputs, args: [...args, takeOverArgument, String(running.pid)], fingerprint }).catch(async (error: unknown) => fail(error instanceof Error ? error.message : String(error)));
+  await poll((readyLimitSeconds + stopLimitSeconds) * 1000, async () => (launched.ended() !== undefined || !(await isRunning(running)) ? true : undefined));
+  const ended = launched.ended();
+  if (ended !== undefined) return fail(ended);
+  await stop(running, 0);
+  const problem = await becomesReady(inputs, launched);
+  if (problem !== undefined) {
+    await stop(launched.record, stopLimitSeconds * 1000);
+    await removeRecord(recordFile);
+    return fail(problem);
+  }
+  return { state: "running", fingerprint, pid: launched.record.pid, bundleRevision: "", drift: [] };
 }
 
 /** Whether the whole that the program is a part of is well. */

@@ -21,11 +21,14 @@ export async function foretellProcess({ known, unknown }: KnownInputs<typeof pro
     return;
   }
   const inside = await compareInside(known, running, state);
-  const inFiles = [...changedNames(known.reloadOn, state["reloadOn"]), ...([...unknown].some((name) => name === "nodeDeclaration" || name === "reloadOn") ? ["what is yet to be made"] : [])];
+  const inFiles = [...changedNames(known.reloadOn, state["reloadOn"]), ...([...unknown].some((name) => name === "nodeDeclaration" || name === "reloadOn") ? ["what follows from resources that are yet to be made, such as a new user's password"] : [])];
   const restarts = [...(await outside(known, state, running)), ...inside.filter(({ mend }) => mend === "restart").map(line)];
-  const told = inside.filter(({ mend }) => mend !== "restart").map(line);
+  // Redis lists its parameters in an order that differs from process to process.
+  const told = inside.filter(({ mend }) => mend !== "restart").map(line).sort();
   const anew = told.length === 0 && inFiles.length > 0 ? [`takes over ${inFiles.join(", ")}`] : told;
-  if (restarts.length > 0) report.say(`will be restarted${await turnOf(known)}: ${listed([...restarts, ...told])}`);
+  if (restarts.length > 0 && known.takeOverArgument !== undefined) {
+    report.say(`will be replaced by a new process that takes clients beside it; then it takes no more, and lets those it has finish: ${listed([...restarts, ...told])}`);
+  } else if (restarts.length > 0) report.say(`will be restarted${await turnOf(known)}: ${listed([...restarts, ...told])}`);
   else if (anew.length > 0) report.say(`goes on running, and ${told.length > 0 ? `is told ${listed(told)}` : anew.join("")}`);
 }
 

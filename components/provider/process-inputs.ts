@@ -23,6 +23,11 @@ export const processFields = {
   proxyDeclaration: optional(object({ url: text, program: sha256, configuration: sha256 })),
   /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
   clusterPeers: withDefault(list(object({ host: text, port })), []),
+  /**
+   * With this argument and a process id behind the others, the program takes clients beside the process that it replaces, and has
+   * that one end. Without it, that one ends first.
+   */
+  takeOverArgument: optional(text),
   readyLimitSeconds: withDefault(integer(1, 600), 30),
   stopLimitSeconds: withDefault(integer(1, 600), 20),
   /** Anything whose change must restart it, such as the hash of its program. */

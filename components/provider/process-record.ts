@@ -1,4 +1,4 @@
-import { readFile, readlink, rm } from "node:fs/promises";
+import { readFile, readlink, rename, rm, writeFile } from "node:fs/promises";
 import { ignoreAbsent } from "./atomic-file.ts";
 
 /** A process as its record names it. The three together are never another process's: pids are used again, moments and boots are not. */
@@ -86,6 +86,12 @@ export async function startOf({ startTime }: ProcessRecord): Promise<Date | unde
   // proc(5): /proc/stat has the boot's time in seconds; ticks of user space are hundredths (USER_HZ), whatever the kernel's are.
   const boot = /^btime (\d+)$/m.exec(await readFile("/proc/stat", "utf8").catch(() => ""))?.[1];
   return boot === undefined ? undefined : new Date(Number(boot) * 1000 + Number(startTime) * 10);
+}
+
+/** Records a process again whose record was overwritten. */
+export async function restoreRecord(recordFile: string, { pid, startTime, bootId, fingerprint }: ProcessRecord): Promise<void> {
+  await writeFile(`${recordFile}.new`, `${pid} ${startTime} ${bootId} ${fingerprint}\n`, { mode: 0o600 });
+  await rename(`${recordFile}.new`, recordFile);
 }
 
 /** Forgets a process. */

@@ -22,7 +22,7 @@ export const processResource: ResourceType<typeof fields> = {
   fields,
   leftOut: ["nodeDeclaration", "proxyDeclaration"],
   // Told to a running program they change nothing about it; the next start uses them.
-  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "readyLimitSeconds", "stopLimitSeconds"],
+  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "takeOverArgument", "readyLimitSeconds", "stopLimitSeconds"],
   replaceOn: ["recordFile"],
   outputs: ["pid", "bundleRevision"],
   // What a node is told while it runs leaves its process alone; so whoever depends on the process is left alone too.
@@ -33,7 +33,7 @@ export const processResource: ResourceType<typeof fields> = {
   expect: (inputs) => ({ state: "running", fingerprint: fingerprintOf(inputs), drift: [] }),
   preflight,
   identify: (inputs) => inputs.recordFile,
-  create: (inputs) => bringUp(inputs, undefined, true),
+  create: (inputs) => bringUp(inputs, { readRevision: undefined, isNew: true, mayOverlap: false }),
   async read(inputs, state) {
     const record = await findOwn(inputs);
     const found = await describeState(inputs, record);
@@ -93,9 +93,10 @@ function isToldLive(drift: unknown): boolean {
 
 async function update(inputs: ProcessInputs, state: Values): Promise<Values> {
   try {
-    return await bringUp(inputs, revisionIn(state), false);
+    // Only a process that was started by a declaration that knows of successors shares its addresses with one.
+    return await bringUp(inputs, { readRevision: revisionIn(state), isNew: false, mayOverlap: state["takeOverArgument"] === inputs.takeOverArgument });
   } catch (error) {
-    if (!(error instanceof NotReadyError)) throw error;
+    if (!(error instanceof NotReadyError) || error.left === "running as before") throw error;
     throw new HalfDoneError(error, { state: error.left, fingerprint: fingerprintOf(inputs), pid: 0, bundleRevision: "", drift: [describeProcess(inputs, error.left)] });
   }
 }

@@ -96,6 +96,8 @@ export interface ProcessArgs {
   readonly proxyDeclaration?: pulumi.Input<{ url: pulumi.Input<string>; program: pulumi.Input<string>; configuration: pulumi.Input<string> }>;
   /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
   readonly clusterPeers?: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
+  /** With it and a process id the program takes clients beside the process that it replaces, and has that one end; without it, that one ends first. */
+  readonly takeOverArgument?: pulumi.Input<string>;
   /** Default 30. */
   readonly readyLimitSeconds?: pulumi.Input<number>;
   /** Seconds from SIGTERM to SIGKILL; default 20. */

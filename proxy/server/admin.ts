@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { SHARED } from "./listen-at.ts";
 import { METRICS_TYPE } from "./metrics.ts";
 
 /** Good or not, and why; the detail is shown as JSON. */
@@ -95,7 +96,7 @@ async function listening(server: Server, { host, port }: { readonly host: string
       reject(new AdminListenError(host, port, error));
     };
     server.once("error", failed);
-    server.listen(port, host, () => {
+    server.listen({ port, host, ...SHARED }, () => {
       server.off("error", failed);
       resolve();
     });

@@ -162,6 +162,8 @@ export class Serving {
   async drain(): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
+    // Behind the connections that this turn of the event loop has accepted: what waits in a closing listener's queue is reset.
+    await new Promise((resolve) => setImmediate(resolve));
     for (const door of this.#doors) door.close();
     this.#host.log.info("draining", { sessions: this.#guests.size });
     for (const { session } of this.#guests.values()) session.drain();

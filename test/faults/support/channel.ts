@@ -10,9 +10,12 @@ export interface Channel {
   close(): void;
 }
 
-/** A client library as applications use it. It never sends a command twice, so that what is found twice is the proxy's doing. */
-export function libraryChannel(proxy: ProxyDoor): Channel {
-  const client: Redis = proxy.client("alice", { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, enableAutoPipelining: false });
+/**
+ * A client library as applications use it. It never sends a command twice, so that what is found twice is the proxy's doing; with
+ * `resends` it does as it comes: where its connection is closed, it connects again and sends what had no answer.
+ */
+export function libraryChannel(proxy: ProxyDoor, resends = false): Channel {
+  const client: Redis = proxy.client("alice", resends ? {} : { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0, enableAutoPipelining: false });
   return {
     issue: ([name, ...args]) => client.call(name!, ...args) as Promise<ReplyValue>,
     close: () => {

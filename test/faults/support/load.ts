@@ -16,6 +16,8 @@ export interface LoadOptions {
   readonly depth?: number;
   /** Milliseconds that a client pauses between two bursts. Default 4: the machine is shared. */
   readonly pauseMs?: number;
+  /** All clients are client libraries as they come, for what closes connections: those that pipeline too. */
+  readonly resends?: boolean;
   /** Keys are named so; two loads on one cluster must not share them. Default "load". */
   readonly name?: string;
   /** All keys lie in slots for which this is true. Default: anywhere. */
@@ -41,7 +43,7 @@ export class Load {
   constructor(proxy: ProxyDoor, options: LoadOptions) {
     this.#clients = Array.from({ length: options.clients }, (_, id) => {
       const pipelined = id % 2 === 1;
-      const channel = pipelined ? rawChannel(proxy) : libraryChannel(proxy);
+      const channel = pipelined && options.resends !== true ? rawChannel(proxy) : libraryChannel(proxy, options.resends);
       return new LoadClient(id, channel, this.history, keyNames(options), pipelined ? (options.depth ?? 12) : 1, options.pauseMs ?? 4);
     });
     this.#running = Promise.all(this.#clients.map((client) => client.run()));
