@@ -8,7 +8,8 @@ import { argument, argumentSpells, entryOf, keyIndexes } from "../routing/keys.t
 import { planCluster, refusedWhileSubscribed } from "../routing/plan.ts";
 import { planStandalone } from "../routing/plan-standalone.ts";
 import type { StandalonePlan } from "../routing/plan-standalone.ts";
-import { fanOut, fetchEach } from "./fan-out.ts";
+import { fanOut } from "./fan-out.ts";
+import { MultiGet } from "./multi-get.ts";
 import type { SessionDeliveries } from "./session-deliveries.ts";
 import type { SessionLogin } from "./session-login.ts";
 import type { SessionObserver } from "./session-options.ts";
@@ -158,7 +159,11 @@ export class CommandPerformer {
         });
         return;
       case "gets":
-        deliveries.collect(this.#host.place(request), (settle, turn) => fetchEach(context, request, settle, turn));
+        deliveries.collect(this.#host.place(request), (settle, turn) => {
+          const gets = new MultiGet(context, request, settle, turn);
+          gets.start(request);
+          return [gets];
+        });
         return;
       case "subscribe":
         this.#host.drained(() => {

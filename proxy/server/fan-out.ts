@@ -1,11 +1,9 @@
 import { Delivery } from "../cluster/delivery.ts";
 import type { DeliveryContext, Turn } from "../cluster/delivery.ts";
-import { encodeArray, encodeCommand, encodeError } from "../resp/encoder.ts";
+import { encodeError } from "../resp/encoder.ts";
 import type { Request } from "../resp/request-parser.ts";
-import { argument } from "../routing/keys.ts";
 import type { Merge } from "../routing/merge.ts";
-import { isError, mergeReplies } from "../routing/merge.ts";
-import { slotOfArgument } from "../routing/plan.ts";
+import { mergeReplies } from "../routing/merge.ts";
 import type { Topology } from "../routing/topology.ts";
 import { representativeSlots } from "../routing/topology.ts";
 
@@ -34,20 +32,6 @@ export function fanOut(
   const parcels = slots.map((slot) => ({ request: bytes, slot, readonly: plan.readonly, exclusive: plan.exclusive }));
   return deliverAll(context, parcels, turn, (replies) => {
     settle(mergeReplies(plan.merge, replies));
-  });
-}
-
-/** MGET as single GETs to the owners of the keys. One that cannot be fetched makes the whole answer an error. */
-export function fetchEach(context: DeliveryContext, request: Request, settle: Settle, turn: Turn): readonly Delivery[] {
-  const parcels = Array.from({ length: request.argc - 1 }, (_, i) => ({
-    request: encodeCommand(["GET", argument(request, i + 1)]),
-    slot: slotOfArgument(request, i + 1),
-    readonly: true,
-    exclusive: false,
-  }));
-  return deliverAll(context, parcels, turn, (replies) => {
-    const failure = replies.find(isError);
-    settle(failure === undefined ? encodeArray(replies) : encodeError(context.errorPrefix + failure.toString("utf8", 1, failure.length - 2)));
   });
 }
 

@@ -9,7 +9,10 @@ import type { Address } from "../routing/topology.ts";
 import { Turns } from "./turns.ts";
 
 const NOAUTH = encodeError("NOAUTH Authentication required.");
-const NONE: readonly Delivery[] = [];
+const NONE: readonly Cancellable[] = [];
+
+/** What is under way for a client, and of no use to anybody when that has gone. */
+export type Cancellable = Pick<Delivery, "cancel">;
 
 /** What deliveries need of their session. */
 export interface DeliveriesHost {
@@ -29,7 +32,7 @@ export interface DeliveriesHost {
 export class SessionDeliveries {
   readonly #host: DeliveriesHost;
   readonly #turns: Turns;
-  readonly #open = new Set<Delivery>();
+  readonly #open = new Set<Cancellable>();
 
   constructor(host: DeliveriesHost) {
     this.#host = host;
@@ -48,7 +51,7 @@ export class SessionDeliveries {
   }
 
   /** Has several deliveries make one reply. The client's next requests wait only where one of them must be sent again. */
-  collect(place: Exchange, start: (settle: (reply: Buffer) => void, turn: Turn) => readonly Delivery[]): void {
+  collect(place: Exchange, start: (settle: (reply: Buffer) => void, turn: Turn) => readonly Cancellable[]): void {
     let deliveries = NONE;
     const settle = (reply: Buffer): void => {
       for (const delivery of deliveries) this.#open.delete(delivery);
