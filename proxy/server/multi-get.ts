@@ -10,6 +10,7 @@ import type { Request } from "../resp/request-parser.ts";
 import { isError } from "../routing/merge.ts";
 import { slotOfArgument } from "../routing/plan.ts";
 import type { Redirection } from "../routing/redirection.ts";
+import type { UnderWay } from "./session-deliveries.ts";
 
 const GET = Buffer.from("*2\r\n$3\r\nGET\r\n$");
 
@@ -29,7 +30,10 @@ interface Group {
  * MGET as GETs to the owners of the keys, those of one owner in one piece, and their replies as one. A GET that is redirected or
  * lost goes on by a delivery of its own; one that cannot be fetched makes the whole answer an error.
  */
-export class MultiGet implements ReplyTarget {
+export class MultiGet implements ReplyTarget, UnderWay {
+  /** None: reading keys does not wait in Redis. */
+  readonly lentNode = undefined;
+
   readonly #context: DeliveryContext;
   readonly #settle: (reply: Buffer) => void;
   readonly #turn: Turn;

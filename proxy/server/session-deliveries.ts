@@ -9,10 +9,10 @@ import type { Address } from "../routing/topology.ts";
 import { Turns } from "./turns.ts";
 
 const NOAUTH = encodeError("NOAUTH Authentication required.");
-const NONE: readonly Cancellable[] = [];
+const NONE: readonly UnderWay[] = [];
 
 /** What is under way for a client, and of no use to anybody when that has gone. */
-export type Cancellable = Pick<Delivery, "cancel">;
+export type UnderWay = Pick<Delivery, "cancel" | "lentNode">;
 
 /** What deliveries need of their session. */
 export interface DeliveriesHost {
@@ -32,7 +32,7 @@ export interface DeliveriesHost {
 export class SessionDeliveries {
   readonly #host: DeliveriesHost;
   readonly #turns: Turns;
-  readonly #open = new Set<Cancellable>();
+  readonly #open = new Set<UnderWay>();
 
   constructor(host: DeliveriesHost) {
     this.#host = host;
@@ -51,7 +51,7 @@ export class SessionDeliveries {
   }
 
   /** Has several deliveries make one reply. The client's next requests wait only where one of them must be sent again. */
-  collect(place: Exchange, start: (settle: (reply: Buffer) => void, turn: Turn) => readonly Cancellable[]): void {
+  collect(place: Exchange, start: (settle: (reply: Buffer) => void, turn: Turn) => readonly UnderWay[]): void {
     let deliveries = NONE;
     const settle = (reply: Buffer): void => {
       for (const delivery of deliveries) this.#open.delete(delivery);
