@@ -38,6 +38,8 @@ const lookIntervalMs = 200;
 const redirectMs = 1000;
 /** A manual failover that has not succeeded by then is given up by Redis (CLUSTER_MF_TIMEOUT, redis src/cluster.h). */
 const failoverLimitMs = 5000;
+/** A replica of a node that lets us in no more (its passwords are others) is most likely let in as little, and will not be in sync. */
+const strangeSyncLimitMs = 10_000;
 
 /**
  * Before a running node is stopped: if it owns slots, a replica that is in sync takes them over, without a lost write.
@@ -48,6 +50,7 @@ export async function handOver(succession: Succession, stillRuns: () => Promise<
   const { node, peers, limitMs } = succession;
   let problem: string | undefined;
   let askAgainAt = 0;
+  const giveUpSyncAt = performance.now() + strangeSyncLimitMs;
   const handover = { asked: false };
   const outcome = await poll(
     limitMs,
@@ -63,7 +66,7 @@ export async function handOver(succession: Succession, stillRuns: () => Promise<
       const successor = replicas.find(({ inSync }) => inSync);
       problem = successor === undefined ? "no replica of it is in sync" : `${nodeName(successor.node)} does not take over`;
       // One that is there but was started just now may be in sync soon.
-      if (successor === undefined) return replicas.length === 0 ? "alone" : undefined;
+      if (successor === undefined) return replicas.length === 0 || (own === undefined && performance.now() >= giveUpSyncAt) ? "alone" : undefined;
       handover.asked = true;
       if (performance.now() >= askAgainAt) {
         await withNode({ ...node, ...successor.node }, (call) => call("CLUSTER", "FAILOVER")).catch(() => undefined);
