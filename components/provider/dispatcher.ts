@@ -44,7 +44,7 @@ export function onWire<F extends Fields>(type: ResourceType<F>): WireResource {
       const inputs = decode(news);
       const old = decode(state).values;
       if (preview) {
-        await type.foretell?.(knownOf(type, inputs.values), old, report);
+        await type.foretell?.(knownOf<F>(parseKnown(type, inputs.values).parsed), old, report);
         return encode(foreseen(type, inputs, old), stateSecrets(type, inputs));
       }
       try {
@@ -61,7 +61,7 @@ async function check<F extends Fields>(type: ResourceType<F>, old: Values | unde
   const { values, secrets } = decode(news);
   const { parsed, failures } = parseKnown(type, values);
   if (failures.length > 0) return { inputs: news, failures };
-  const inputsKnown = knownOf(type, values);
+  const inputsKnown = knownOf<F>(parsed);
   const expectations = inputsKnown.unknown.size === 0 ? type.expect(parsed as Parsed<F>) : Object.fromEntries(type.expectations.map((name) => [name, unknown]));
   const hidden = new Set([...secrets, ...(type.expectedFrom.some((name) => secrets.has(name)) ? type.expectations : [])]);
   const inputs = encode({ ...parsed, ...expectations }, hidden);
@@ -69,8 +69,7 @@ async function check<F extends Fields>(type: ResourceType<F>, old: Values | unde
   return { inputs, failures: await type.preflight(inputsKnown, previous) };
 }
 
-function knownOf<F extends Fields>(type: ResourceType<F>, values: Values): KnownInputs<F> {
-  const { parsed } = parseKnown(type, values);
+function knownOf<F extends Fields>(parsed: Values): KnownInputs<F> {
   const unknowns = new Set(Object.keys(parsed).filter((name) => holdsUnknown(parsed[name])));
   return { known: Object.fromEntries(Object.entries(parsed).filter(([name]) => !unknowns.has(name))) as Partial<Parsed<F>>, unknown: unknowns };
 }
