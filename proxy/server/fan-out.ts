@@ -29,32 +29,16 @@ export function fanOut(
     settle(encodeError("CLUSTERDOWN no node owns a hash slot; the command was not executed"));
     return [];
   }
-  const parcels = slots.map((slot) => ({ request: bytes, slot, readonly: plan.readonly, exclusive: plan.exclusive }));
-  return deliverAll(context, parcels, turn, (replies) => {
-    settle(mergeReplies(plan.merge, replies));
+  const { readonly, exclusive } = plan;
+  const replies = new Array<Buffer>(slots.length);
+  let missing = slots.length;
+  const deliveries = slots.map((slot, i) => {
+    const got = (reply: Buffer): void => {
+      replies[i] = reply;
+      if (--missing === 0) settle(mergeReplies(plan.merge, replies));
+    };
+    return new Delivery(context, { request: bytes, slot, readonly, exclusive }, got, turn);
   });
-}
-
-function deliverAll(
-  context: DeliveryContext,
-  parcels: readonly { request: Buffer; slot: number; readonly: boolean; exclusive: boolean }[],
-  turn: Turn,
-  settle: (replies: Buffer[]) => void,
-): readonly Delivery[] {
-  const replies = new Array<Buffer>(parcels.length);
-  let missing = parcels.length;
-  const deliveries = parcels.map(
-    (parcel, i) =>
-      new Delivery(
-        context,
-        parcel,
-        (reply) => {
-          replies[i] = reply;
-          if (--missing === 0) settle(replies);
-        },
-        turn,
-      ),
-  );
   for (const delivery of deliveries) delivery.start();
   return deliveries;
 }
