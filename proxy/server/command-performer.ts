@@ -1,4 +1,5 @@
 import type { Database } from "../cluster/database.ts";
+import type { DeliveryContext } from "../cluster/delivery.ts";
 import type { Exchange } from "../cluster/exchange.ts";
 import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import type { UserConnections } from "../cluster/user-connections.ts";
@@ -120,7 +121,7 @@ export class CommandPerformer {
 
   /** Does it. */
   perform(request: Request, plan: StandalonePlan): void {
-    const { login, observer, database, deliveries } = this.#host;
+    const { login, observer, deliveries } = this.#host;
     if (this.#subscription !== undefined && !(plan.kind === "session" && plan.what !== "authenticate")) {
       this.#performSubscribed(request, plan, this.#subscription);
       return;
@@ -154,7 +155,7 @@ export class CommandPerformer {
       case "everyMaster":
         this.#afterDrainIf(plan.exclusive, () => {
           this.#onceSurveyed(() => {
-            deliveries.collect(this.#host.place(request), (settle, turn) => fanOut(context, database.topology, request, plan, settle, turn));
+            this.#askAll(request, plan, context);
           });
         });
         return;
@@ -290,6 +291,19 @@ export class CommandPerformer {
     const place = this.#host.place(request);
     this.#host.deliveries.alone(place, { ...how, request: request.frame.subarray(request.start, request.end) }, () => {
       this.#waiting = false;
+    });
+  }
+
+  /** Asks every master. On connections of its own it is not in line with what comes behind it, so that has to wait. */
+  #askAll(request: Request, plan: Parameters<typeof fanOut>[3], context: DeliveryContext): void {
+    const { database, deliveries, hold, release } = this.#host;
+    if (plan.exclusive) hold();
+    deliveries.collect(this.#host.place(request), (settle, turn) => {
+      const settleAll = (reply: Buffer): void => {
+        settle(reply);
+        if (plan.exclusive) release();
+      };
+      return fanOut(context, database.topology, request, plan, settleAll, turn);
     });
   }
 

@@ -46,6 +46,28 @@ test("a pipeline of 20,000 requests over all nodes, sent in one piece, is answer
   }
 });
 
+test("KEYS sees what was written before it in the pipeline, and nothing of what is written behind it", async () => {
+  const client = await open();
+  try {
+    // The connections that everything but KEYS shares are there before the first that KEYS takes.
+    for (const key of keys) await client.ask("DEL", `{${key}}line`);
+    for (let round = 0; round < 20; round++) {
+      for (const key of keys) {
+        client.send("KEYS", `{${key}}line*`);
+        client.send("SET", `{${key}}line`, "1");
+      }
+      for (const key of keys) {
+        client.send("KEYS", `{${key}}line*`);
+        client.send("DEL", `{${key}}line`);
+      }
+      assert.deepEqual(await client.replies(2 * keys.length), keys.flatMap(() => ["*0\r\n", "+OK\r\n"]));
+      for (const key of keys) assert.deepEqual(await client.replies(2), [`*1\r\n$${key.length + 6}\r\n{${key}}line\r\n`, ":1\r\n"]);
+    }
+  } finally {
+    client.close();
+  }
+});
+
 test("a command that is sent in halves waits for nobody but its own client", async () => {
   const [client, other] = await Promise.all([open(), open()]);
   try {
