@@ -17,8 +17,8 @@ export interface Limits {
   /** Requests of one client that are under way; further ones are not read before replies have come. @default 10000 */
   readonly maxPipelineDepth: number;
   /**
-   * Bytes of replies that a client has not read, above which its requests are not read either; above eight times as many, beside
-   * one reply of any size, it is dropped at once. @default 67108864
+   * Bytes of replies that a client has not read, or of its requests that are not answered, above which no more of its requests are
+   * read; above eight times as many of replies, beside one of any size, it is dropped at once. @default 67108864
    */
   readonly maxClientOutputBytes: number;
   /** Milliseconds that a client may stay above `maxClientOutputBytes` before it is dropped. @default 30000 */

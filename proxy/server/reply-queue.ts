@@ -14,6 +14,8 @@ const COPY_BELOW = 4_096;
 export class ReplyQueue {
   /** Requests without a whole reply handed on. */
   requests = 0;
+  /** Bytes of the requests that are owed a reply. */
+  requestBytes = 0;
   /** Bytes held because replies before them have not come. */
   heldBytes = 0;
 
@@ -47,6 +49,7 @@ export class ReplyQueue {
   /** Adds the newest requests. */
   push(exchange: Exchange): void {
     this.requests += exchange.count;
+    this.requestBytes += exchange.end - exchange.start;
     if (this.#tail === undefined) this.#head = exchange;
     else this.#tail.nextForClient = exchange;
     this.#tail = exchange;
@@ -54,6 +57,7 @@ export class ReplyQueue {
 
   /** Puts `inserted` behind `exchange`, in place of requests cut off it: the number owed stays the same. */
   insertBehind(exchange: Exchange, inserted: Exchange): void {
+    this.requestBytes += inserted.end - inserted.start;
     inserted.nextForClient = exchange.nextForClient;
     exchange.nextForClient = inserted;
     if (this.#tail === exchange) this.#tail = inserted;
@@ -103,6 +107,7 @@ export class ReplyQueue {
         this.#release(this.#head);
       }
       this.requests -= done.count;
+      this.requestBytes -= done.end - done.start;
       this.#onDone(done);
     }
   }
@@ -111,7 +116,7 @@ export class ReplyQueue {
   abandon(): void {
     let exchange = this.#head;
     this.#head = this.#tail = undefined;
-    this.requests = this.heldBytes = 0;
+    this.requests = this.requestBytes = this.heldBytes = 0;
     while (exchange !== undefined) {
       const next: Exchange | undefined = exchange.nextForClient;
       exchange.nextForClient = undefined;

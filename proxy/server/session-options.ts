@@ -18,7 +18,7 @@ export interface SessionLimits {
   readonly unauthenticated: RequestLimits;
   /** Requests without a reply. */
   readonly maxPipelineDepth: number;
-  /** Bytes of replies that the client has not read; then none of its requests are read any more. */
+  /** Bytes of replies that the client has not read, or of requests without a reply; then none of its requests are read any more. */
   readonly maxClientOutputBytes: number;
   /** Milliseconds that a client may leave it at that before it is dropped. */
   readonly clientStallMs: number;

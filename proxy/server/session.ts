@@ -265,9 +265,10 @@ export class Session implements ReplyTarget {
     else if (!this.#stall.stalled) this.#socket.resume();
   }
 
-  /** Whether one more request may be under way: neither are they too many, nor wait too many bytes for replies before them. */
+  /** Whether one more request may be under way: neither are they too many, nor have they and the replies that wait too many bytes. */
   #hasRoom(): boolean {
-    return this.#queue.requests + this.#run.count < this.#window.size && this.#queue.heldBytes < this.#options.limits.maxClientOutputBytes;
+    const { requests, requestBytes, heldBytes } = this.#queue;
+    return requests + this.#run.count < this.#window.size && requestBytes + heldBytes < this.#options.limits.maxClientOutputBytes;
   }
 
   /** Why no further request is taken; empty where one would be. */

@@ -4,6 +4,7 @@ import { after, before, test } from "node:test";
 import type { TestContext } from "node:test";
 import { ReplyScanner } from "../../proxy/resp/reply-scanner.ts";
 import { TestProxy } from "../support/access-proxy.ts";
+import { keyOnEachMaster } from "../support/keys.ts";
 import { growthDuring } from "../support/process-memory.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { TestCluster } from "../support/redis-cluster.ts";
@@ -194,4 +195,27 @@ test("a subscriber that does not read is held back at its node", async (context)
       publisher.disconnect();
     }
   }, limits);
+});
+
+test("requests to a node that hangs are read up to a bound, and answered when it goes on", async (context) => {
+  const [[port, key]] = [...(await keyOnEachMaster(cluster, "hung:"))] as [[number, string]];
+  const { child } = cluster.nodes.find((node) => node.port === port)!;
+  const requests = 300;
+  try {
+    await grows(context, 60, async (proxy) => {
+      const client = await RawConnection.open(proxy);
+      // Many small replies: from now on thousands of requests may be under way.
+      for (let i = 0; i < 5_000; i++) client.send("STRLEN", key);
+      await client.replies(5_000);
+      child.signal("SIGSTOP");
+      const value = Buffer.alloc(mebibyte, "v");
+      for (let i = 0; i < requests; i++) client.send("SET", key, value);
+      for (let left = -1; left !== client.socket.writableLength; await new Promise((resolve) => setTimeout(resolve, 400))) left = client.socket.writableLength;
+      child.signal("SIGCONT");
+      assert.deepEqual(new Set(await client.replies(requests)), new Set(["+OK\r\n"]));
+      client.close();
+    }, { max_client_output_bytes: 8 * mebibyte });
+  } finally {
+    child.signal("SIGCONT");
+  }
 });
