@@ -64,6 +64,7 @@ export class Delivery implements ReplyTarget {
   readonly #since: number;
   readonly #deadline: number;
   #parts: Buffer[] = [];
+  #held = 0;
   #redirections = 0;
   #delays = 0;
   #lastError: Buffer | undefined;
@@ -84,6 +85,11 @@ export class Delivery implements ReplyTarget {
     this.#turn = turn;
     this.#since = since;
     this.#deadline = since + context.retryBudgetMs;
+  }
+
+  /** Bytes of its reply that have come. */
+  get heldBytes(): number {
+    return this.#held;
   }
 
   /** Where it waits by a connection that is lent to it alone. */
@@ -117,6 +123,7 @@ export class Delivery implements ReplyTarget {
   deliver(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
     if (this.#over) return;
     this.#parts.push(bytes.subarray(start, end));
+    this.#held += end - start;
     if (!exchange.done) return;
     const parts = this.#parts;
     // A large reply must not be kept in its pieces as well while others are awaited.
@@ -134,6 +141,7 @@ export class Delivery implements ReplyTarget {
     if (this.#over) return;
     this.#release();
     this.#parts = [];
+    this.#held = 0;
     this.#lost(sent, reason);
   }
 

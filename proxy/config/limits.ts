@@ -21,6 +21,11 @@ export interface Limits {
    * read; above eight times as many of replies, beside one of any size, it is dropped at once. @default 67108864
    */
   readonly maxClientOutputBytes: number;
+  /**
+   * Bytes that all clients of one worker may hold together, in requests and in replies; above it those that hold most are dropped, as
+   * by `maxmemory-clients` of Redis. 0 for no bound. @default 2147483648
+   */
+  readonly maxClientsMemoryBytes: number;
   /** Milliseconds that a client may stay above `maxClientOutputBytes` before it is dropped. @default 30000 */
   readonly clientStallMs: number;
   /** Milliseconds without a request after which a client is dropped; 0 for never. @default 0 */
@@ -58,6 +63,7 @@ const BOUNDS: Readonly<Record<keyof Limits, Bounds>> = {
   maxInlineBytes: { key: "max_inline_bytes", lowest: 64, highest: 1_048_576, byDefault: 65_536 },
   maxPipelineDepth: { key: "max_pipeline_depth", lowest: 1, highest: 1_000_000, byDefault: 10_000 },
   maxClientOutputBytes: { key: "max_client_output_bytes", lowest: 65_536, highest: GIBIBYTE, byDefault: 67_108_864 },
+  maxClientsMemoryBytes: { key: "max_clients_memory_bytes", lowest: 0, highest: 1_024 * GIBIBYTE, byDefault: 2 * GIBIBYTE },
   clientStallMs: { key: "client_stall_ms", lowest: 100, highest: DAY_MS, byDefault: 30_000 },
   idleTimeoutMs: { key: "idle_timeout_ms", lowest: 0, highest: DAY_MS, byDefault: 0 },
   tlsHandshakeTimeoutMs: { key: "tls_handshake_timeout_ms", lowest: 100, highest: 120_000, byDefault: 10_000 },

@@ -33,6 +33,8 @@ interface Group {
 export class MultiGet implements ReplyTarget, UnderWay {
   /** None: reading keys does not wait in Redis. */
   readonly lentNode = undefined;
+  /** Bytes of the replies that have come. */
+  heldBytes = 0;
 
   readonly #context: DeliveryContext;
   readonly #settle: (reply: Buffer) => void;
@@ -89,6 +91,7 @@ export class MultiGet implements ReplyTarget, UnderWay {
   deliver(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
     if (this.#over) return;
     const group = this.#groupOf(exchange);
+    this.heldBytes += end - start;
     let pos = start;
     while (pos < end) {
       const replyEnd = group.scanner.scan(bytes, pos, end);
@@ -140,6 +143,7 @@ export class MultiGet implements ReplyTarget, UnderWay {
       this.#context,
       parcel,
       (reply) => {
+        this.heldBytes += reply.length;
         this.#got(key, reply);
       },
       this.#turn,

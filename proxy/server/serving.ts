@@ -6,6 +6,7 @@ import type { Identity } from "../access/identity.ts";
 import { mayBeUser, mayUseDatabase } from "../access/roles.ts";
 import type { Database } from "../cluster/database.ts";
 import type { DatabaseConfig, HostPort, Limits, ProxyConfig } from "../config.ts";
+import { LOOK_MS, toEvict } from "./client-memory.ts";
 import { Door } from "./door.ts";
 import type { DoorHost, LoadedConfig } from "./door.ts";
 import { remoteOf, turnAway } from "./listener.ts";
@@ -15,7 +16,7 @@ import { servingFamilies } from "./proxy-metrics.ts";
 import type { Seats } from "./seats.ts";
 import { Session } from "./session.ts";
 import { sessionObserver } from "./session-audit.ts";
-import type { SessionLimits, SessionObserver } from "./session-options.ts";
+import type { SessionLimits } from "./session-options.ts";
 import type { SessionDetail, SessionState } from "./session-state.ts";
 import { SlowLog } from "./slow-log.ts";
 import type { Totals } from "./totals.ts";
@@ -27,7 +28,6 @@ interface Guest {
   /** Of the database it came for; another may stand behind the door by now. */
   readonly config: DatabaseConfig;
   readonly identity: Identity;
-  readonly observer: SessionObserver;
   readonly remote: string;
   /** When it came, in milliseconds of the monotonic clock. */
   readonly since: number;
@@ -103,6 +103,9 @@ export class Serving {
     for (const database of loaded.config.databases) doors.push(await Door.make(serving.#doorHost(), loaded, database));
     serving.#doors = doors;
     for (const door of doors) await door.open();
+    setInterval(() => {
+      serving.#boundMemory();
+    }, LOOK_MS).unref();
     return serving;
   }
 
@@ -257,11 +260,23 @@ export class Serving {
   }
 
   #sendAwayWhoMayNotStay(): void {
-    for (const { session, config, identity, observer } of this.#guests.values()) {
+    for (const { session, config, identity } of this.#guests.values()) {
       const user = session.redisUser;
       if (this.#mayReach(identity, config) && (user === undefined || this.#mayBeUser(identity, config, user))) continue;
-      observer.dropped("the configuration does not allow it any more");
-      session.destroy();
+      session.drop("the configuration does not allow it any more");
+    }
+  }
+
+  /** Nobody is asked what they hold while the whole process has less than they may. */
+  #boundMemory(): void {
+    const most = this.#config.limits.maxClientsMemoryBytes;
+    if (process.memoryUsage.rss() < most) return;
+    const bytesOf = ({ session }: Guest): number => {
+      const { in: requests, held, out } = session.bytes;
+      return requests + held + out;
+    };
+    for (const { client, bytes } of toEvict(this.#guests.values(), bytesOf, most)) {
+      client.session.drop(`all clients together held more than ${most} bytes, this one ${bytes}: limits.max_clients_memory_bytes`);
     }
   }
 
@@ -334,7 +349,7 @@ export class Serving {
         if (this.#left.size > 0) this.#closeUnused();
       },
     });
-    this.#guests.set(id, { session, database, config, identity, observer, remote, since: performance.now() });
+    this.#guests.set(id, { session, database, config, identity, remote, since: performance.now() });
     this.#totals.sessions++;
     if (this.#draining) session.drain();
   }

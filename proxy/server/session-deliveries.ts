@@ -12,7 +12,7 @@ const NOAUTH = encodeError("NOAUTH Authentication required.");
 const NONE: readonly UnderWay[] = [];
 
 /** What is under way for a client, and of no use to anybody when that has gone. */
-export type UnderWay = Pick<Delivery, "cancel" | "lentNode">;
+export type UnderWay = Pick<Delivery, "cancel" | "lentNode" | "heldBytes">;
 
 /** What deliveries need of their session. */
 export interface DeliveriesHost {
@@ -82,6 +82,13 @@ export class SessionDeliveries {
   /** How many are not answered yet. */
   get count(): number {
     return this.#open.size;
+  }
+
+  /** Bytes of replies that are to become one with others, or are not whole. */
+  get heldBytes(): number {
+    let sum = 0;
+    for (const { heldBytes } of this.#open) sum += heldBytes;
+    return sum;
   }
 
   /** Where those wait that have a connection of their own. */

@@ -23,7 +23,7 @@ export interface SessionState {
   readonly redisUser: string | undefined;
   /** Requests that it was not answered yet. */
   readonly requests: number;
-  /** Bytes of the client's that were read and not taken; bytes of replies that wait for those before them; bytes that the client has not read. */
+  /** Bytes of requests that were read and not answered; bytes of replies that wait for those before them; bytes that the client has not read. */
   readonly bytes: { readonly in: number; readonly held: number; readonly out: number };
   readonly pausedFor: readonly Pause[];
 }

@@ -97,8 +97,7 @@ export class Session implements ReplyTarget {
         this.#release();
       },
       onGivenUp: () => {
-        this.#observer.dropped("the client does not read its replies");
-        this.#socket.destroy();
+        this.drop("the client does not read its replies");
       },
     });
     this.#listen();
@@ -109,13 +108,28 @@ export class Session implements ReplyTarget {
     return this.#login.users?.user;
   }
 
+  /** What it holds in memory. */
+  get bytes(): SessionState["bytes"] {
+    const { requestBytes, heldBytes } = this.#queue;
+    return {
+      in: this.#parser.buffered + requestBytes,
+      held: heldBytes + this.#deliveries.heldBytes,
+      out: this.#socket.writableLength + this.#outbox.length,
+    };
+  }
+
+  /** Ends the session now, and says why. */
+  drop(reason: string): void {
+    this.#observer.dropped(reason);
+    this.#socket.destroy();
+  }
+
   /** How it stands. Costs nothing before it is asked for. */
   state(): SessionState {
-    const { requests, heldBytes } = this.#queue;
     return {
       redisUser: this.redisUser,
-      requests,
-      bytes: { in: this.#parser.buffered, held: heldBytes, out: this.#socket.writableLength + this.#outbox.length },
+      requests: this.#queue.requests,
+      bytes: this.bytes,
       pausedFor: this.#pauses(),
     };
   }
@@ -227,8 +241,7 @@ export class Session implements ReplyTarget {
       socket.on("timeout", () => {
         // A hold is the proxy's own waiting, as for a login's answer; a client that does not read has a limit of its own.
         if (this.#finished || this.#holds > 0 || !this.#queue.empty || this.#performer.subscribed) return;
-        this.#observer.dropped(`idle for ${limits.idleTimeoutMs} ms`);
-        socket.destroy();
+        this.drop(`idle for ${limits.idleTimeoutMs} ms`);
       });
     }
   }

@@ -219,3 +219,34 @@ test("requests to a node that hangs are read up to a bound, and answered when it
     child.signal("SIGCONT");
   }
 });
+
+test("all clients together are held to a bound: those that hold most are dropped, and the others go on", async (context) => {
+  const most = 200 * mebibyte;
+  const sizes = Array.from({ length: 12 }, (_, i) => 30 + i);
+  // What a request lies in is made larger by doubling.
+  await grows(context, 420, async (proxy) => {
+    const small = await RawConnection.open(proxy);
+    const uploads = await Promise.all(sizes.map(() => RawConnection.open(proxy)));
+    const piece = Buffer.alloc(mebibyte, "x");
+    const [key] = [...(await keyOnEachMaster(cluster, "upload:")).values()];
+    await Promise.all(
+      uploads.map(async ({ socket }, i) => {
+        socket.on("error", () => undefined);
+        // All but the last mebibyte of it, so that it cannot be sent on.
+        socket.write(`*3\r\n$3\r\nSET\r\n$${key!.length}\r\n${key!}\r\n$${sizes[i]! * mebibyte}\r\n`);
+        for (let sent = 1; sent < sizes[i]! && !socket.destroyed; sent++) {
+          if (!socket.write(piece)) await Promise.race([once(socket, "drain"), once(socket, "close")]).catch(() => undefined);
+        }
+      }),
+    );
+    assert.equal(await small.ask("PING"), "+PONG\r\n");
+    const there = (): number[] => sizes.filter((_, i) => !uploads[i]!.socket.destroyed);
+    await waitFor("those that are left are within the bound", 20_000, () => there().reduce((sum, size) => sum + size, 0) * mebibyte <= most + 12 * mebibyte);
+    assert.ok(there().length >= 4, `${there().length} are left`);
+    const survivor = uploads[sizes.indexOf(there()[0]!)]!;
+    survivor.write(piece);
+    survivor.write("\r\n");
+    assert.equal(await survivor.reply(limitMs), "+OK\r\n");
+    for (const client of [small, ...uploads]) client.close();
+  }, { max_clients_memory_bytes: most });
+});
