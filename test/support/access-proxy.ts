@@ -78,7 +78,7 @@ export class TestProxy {
     const directory = mkdtempSync(join(tmpdir(), "redis-access-proxy-"));
     const ports = await findFreePorts(2);
     await writeFiles(directory, target, options, ports);
-    const bundle = bundleProxy(join(directory, "proxy.mjs"));
+    const bundle = bundleProxy();
     const args = [...proxyNodeArguments, ...(options.nodeArguments ?? []), bundle.path, "--config", join(directory, "proxy.yaml")];
     const child = new Child({ command: process.execPath, args, directory, logFile: join(directory, "proxy.log") });
     const proxy = new TestProxy(target, directory, ports, await makeUserCertificate(target.authorities), child);

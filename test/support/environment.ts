@@ -44,6 +44,8 @@ const project = path.resolve(import.meta.dirname, "../..");
 const sources = ["Pulumi.yaml", "package.json", "components", "proxy", "stacks", "toolchain"];
 /** What Node has compiled of the packages. */
 const compiled = ".pulumi/compiled";
+/** The proxy's bundle, and what it was made from. */
+const bundled = "dist";
 const runLimitMs = 180_000;
 /** Short, to catch a moment of a run. */
 const lookIntervalMs = 5;
@@ -273,8 +275,10 @@ export class Environment {
     for (const name of readdirSync(path.join(this.project, "stacks"))) {
       if (/^Pulumi\..*\.yaml$/.test(name)) rmSync(path.join(this.project, "stacks", name));
     }
-    // A copy: what is compiled of the sources above must not pile up in the checkout.
-    if (existsSync(path.join(project, compiled))) cpSync(path.join(project, compiled), path.join(this.project, compiled), { recursive: true });
+    // Copies: what is made of the sources above must not pile up in the checkout.
+    for (const name of [compiled, bundled]) {
+      if (existsSync(path.join(project, name))) cpSync(path.join(project, name), path.join(this.project, name), { recursive: true });
+    }
     for (const name of ["node_modules", ".pulumi/bin", ".pulumi/home/plugins"]) {
       if (existsSync(path.join(project, name))) symlinkSync(path.join(project, name), path.join(this.project, name));
     }
