@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { encodeError } from "../resp/encoder.ts";
 import type { ReplyValue } from "../resp/reply-decoder.ts";
@@ -10,19 +9,20 @@ import { addressKey, moveSlot, ownerOf, sameTopology, standaloneTopology } from 
 import type { DeliveryContext } from "./delivery.ts";
 import { LatencyHistogram } from "./latency-histogram.ts";
 import { LoginCheck } from "./login-check.ts";
+import type { LoginAnswer } from "./login-check.ts";
 import { askValue } from "./question.ts";
 import { survey } from "./topology-source.ts";
 import type { UpstreamError } from "./upstream-error.ts";
 import { UserConnections } from "./user-connections.ts";
-import type { Credentials } from "./user-connections.ts";
+import type { Credentials, UserEvents } from "./user-connections.ts";
+import { Users } from "./users.ts";
+import type { Lease } from "./users.ts";
 
 /** A survey starts at the earliest so long after the last one started, whatever the evidence. */
 const REFRESH_PAUSE_MS = 100;
 /** How often connections without progress are looked at, and how long one may be without before it counts as evidence. */
 const WATCH_MS = 500;
 const SILENCE_MS = 1_000;
-/** Connections of a user without sessions are kept so long for the next one. */
-const UNUSED_MS = 60_000;
 /** A database that could not be reached at the start is tried again after so long. */
 const PREPARE_PAUSE_MS = 500;
 /** A topology that is no older counts as what is, for commands that are sent to every master. */
@@ -48,14 +48,8 @@ export interface DatabaseOptions {
   readonly log: (level: "info" | "warn", message: string, fields: Record<string, unknown>) => void;
 }
 
-interface User {
-  readonly connections: UserConnections;
-  sessions: number;
-  unusedSince: number;
-}
-
-/** What AUTH came to: the user's connections, or the error line for the client. */
-export type Login = { readonly connections: UserConnections } | { readonly error: Buffer };
+/** What AUTH came to: the use of the user's connections, or the error line for the client. */
+export type Login = Lease | { readonly error: Buffer };
 
 /** One database behind the proxy: its topology, its commands, and all connections to its nodes. */
 export class Database {
@@ -75,7 +69,7 @@ export class Database {
   readonly nodeLatencies = new Map<string, LatencyHistogram>();
 
   readonly #options: DatabaseOptions;
-  readonly #users = new Map<string, User>();
+  readonly #users: Users;
   #topology: Topology;
   #nodes: readonly Address[];
   #names: ReadonlySet<string> = new Set();
@@ -96,6 +90,13 @@ export class Database {
     this.#options = options;
     this.#nodes = options.seeds;
     this.#logins = new LoginCheck(options);
+    this.#users = new Users({
+      open: (credentials, events) => this.#connectionsFor(credentials, events),
+      check: ({ auth }) => this.#checkLogin(auth),
+      lost: (address, reason) => {
+        this.#lost(address, reason);
+      },
+    });
     this.#topology = options.mode === "standalone" ? standaloneTopology(options.seeds[0]!) : NO_TOPOLOGY;
   }
 
@@ -123,7 +124,7 @@ export class Database {
   /** Connections to nodes that are open now. */
   get connectionCount(): number {
     let count = this.#logins.open ? 1 : 0;
-    for (const { connections } of this.#users.values()) count += connections.size;
+    for (const connections of this.#users.connections()) count += connections.size;
     return count + (this.#options.serviceUser === undefined ? 0 : (this.#control?.size ?? 0));
   }
 
@@ -131,7 +132,12 @@ export class Database {
   start(): void {
     const { serviceUser, topologyRefreshMs } = this.#options;
     if (serviceUser !== undefined) {
-      this.#control = this.#connectionsFor(serviceUser);
+      this.#control = this.#connectionsFor(serviceUser, {
+        onFailure: (address, reason) => {
+          this.#lost(address, reason);
+        },
+        onRefused: () => undefined,
+      });
       this.#prepareUntilDone();
     }
     this.#timers.push(
@@ -151,44 +157,30 @@ export class Database {
     clearTimeout(this.#nextAttempt);
     this.#logins.close();
     this.#control?.close("the proxy stops");
-    for (const { connections } of this.#users.values()) connections.close("the proxy stops");
+    for (const connections of this.#users.connections()) connections.close("the proxy stops");
   }
 
   /**
-   * Has Redis check a login (`auth` are AUTH's arguments as the client gave them), and opens the door to the user's
-   * connections. Each successful login must be paired with one `logout`.
+   * Has Redis check a login (`auth` are AUTH's arguments as the client gave them), and opens the door to the user's connections.
+   *
+   * @param revoked called at most once, after a login that was successful: Redis does not let the user in any more
    */
-  async login(credentials: Credentials): Promise<Login> {
-    const answer = await this.#logins.ask(credentials.auth, distinct([...this.#topology.masters, ...this.#nodes, ...this.#options.seeds]));
+  async login(credentials: Credentials, revoked: () => void): Promise<Login> {
+    const answer = await this.#checkLogin(credentials.auth);
     if (answer.verdict !== "accepted") {
       this.counters.loginFailures++;
       if (answer.verdict === "refused") return { error: answer.reply };
       return { error: encodeError(`${this.profile.errorPrefix}no node of database ${this.name} can be reached: ${answer.reasons.join("; ")}`) };
     }
-    const key = credentialsKey(credentials);
-    let user = this.#users.get(key);
-    if (user === undefined || user.connections.refused !== undefined) {
-      user = { connections: this.#connectionsFor(credentials), sessions: 0, unusedSince: 0 };
-      this.#users.set(key, user);
-    }
-    user.sessions++;
+    const lease = this.#users.enter(credentials, revoked);
     try {
-      await this.#prepare(user.connections);
+      await this.#prepare(lease.connections);
     } catch (error) {
-      this.logout(user.connections);
+      lease.end();
       return { error: encodeError(`${this.profile.errorPrefix}database ${this.name} is not ready: ${messageOf(error)}`) };
     }
     this.counters.logins++;
-    return { connections: user.connections };
-  }
-
-  /** Ends a session's use of its user's connections. */
-  logout(connections: UserConnections): void {
-    for (const user of this.#users.values()) {
-      if (user.connections !== connections) continue;
-      user.sessions--;
-      user.unusedSince = performance.now();
-    }
+    return lease;
   }
 
   /** What a delivery for a session of `connections` needs. */
@@ -271,7 +263,7 @@ export class Database {
     if (sameTopology(this.#topology, topology)) return;
     this.#topology = topology;
     this.epoch++;
-    for (const { connections } of this.#users.values()) connections.topology = topology;
+    for (const connections of this.#users.connections()) connections.topology = topology;
     if (this.#control !== undefined) this.#control.topology = topology;
     this.#options.log("info", "topology changed", { database: this.name, epoch: this.epoch, masters: topology.masters.map(addressKey) });
   }
@@ -333,12 +325,18 @@ export class Database {
     });
   }
 
-  #connectionsFor(credentials: Credentials): UserConnections {
+  #checkLogin(auth: readonly Buffer[]): Promise<LoginAnswer> {
+    return this.#logins.ask(auth, distinct([...this.#topology.masters, ...this.#nodes, ...this.#options.seeds]));
+  }
+
+  #connectionsFor(credentials: Credentials, events: UserEvents): UserConnections {
     const { dial, connectTimeoutMs } = this.#options;
-    return new UserConnections(credentials, this.#topology, { dial, connectTimeoutMs, latencyOf: (node) => this.#latencyOf(node) }, (address, reason: UpstreamError) => {
-      this.#options.log("warn", "connection to node ended", { database: this.name, node: addressKey(address), error: reason.message });
-      this.refresh();
-    });
+    return new UserConnections(credentials, this.#topology, { dial, connectTimeoutMs, latencyOf: (node) => this.#latencyOf(node) }, events);
+  }
+
+  #lost(address: Address, reason: UpstreamError): void {
+    this.#options.log("warn", "connection to node ended", { database: this.name, node: addressKey(address), error: reason.message });
+    this.refresh();
   }
 
   #latencyOf(node: string): LatencyHistogram {
@@ -348,40 +346,30 @@ export class Database {
   }
 
   #anyUser(): UserConnections | undefined {
-    for (const { connections } of this.#users.values()) if (connections.refused === undefined) return connections;
+    for (const connections of this.#users.connections()) if (connections.refused === undefined) return connections;
     return undefined;
   }
 
-  /** Looks for connections that are stuck, and closes those of users who have left. */
+  /** Looks for connections that are stuck, and after the users. */
   #watch(): void {
     const now = performance.now();
     const masters = new Set(this.#topology.masters.map(addressKey));
-    for (const [key, user] of this.#users) {
-      for (const connection of user.connections.shared()) {
+    for (const connections of this.#users.connections()) {
+      for (const connection of connections.shared()) {
         if (!connection.idle && now - connection.lastProgressAt > SILENCE_MS) this.refresh();
       }
-      for (const connection of user.connections.all()) {
+      for (const connection of connections.all()) {
         const demoted = !masters.has(addressKey(connection.address));
         if (demoted && !connection.idle && now - connection.lastProgressAt > SILENCE_MS) {
           connection.close("the node does not answer and is no master any more");
         }
       }
-      if (user.sessions === 0 && now - user.unusedSince > UNUSED_MS) {
-        user.connections.close("nobody uses it");
-        this.#users.delete(key);
-      }
     }
+    this.#users.look();
   }
 }
 
 const NO_TOPOLOGY: Topology = { masters: [], owners: new Int16Array(SLOTS).fill(-1) };
-
-/** The password is part of the key only as a digest: two passwords of one user never share connections. */
-function credentialsKey(credentials: Credentials): string {
-  const hash = createHash("sha256");
-  for (const argument of credentials.auth) hash.update(`${argument.length}:`).update(argument);
-  return `${credentials.user}\n${hash.digest("hex")}`;
-}
 
 function distinct(addresses: readonly Address[]): Address[] {
   return [...new Map(addresses.map((address) => [addressKey(address), address])).values()];

@@ -19,6 +19,14 @@ export interface Credentials {
   readonly auth: readonly Buffer[];
 }
 
+/** What becomes of a user's connections. */
+export interface UserEvents {
+  /** A connection ended that the proxy did not close itself. */
+  readonly onFailure: (address: Address, reason: UpstreamError) => void;
+  /** Redis does not let the user in any more: all connections are closed, and no other is opened. Called once. */
+  readonly onRefused: () => void;
+}
+
 interface Failure {
   readonly count: number;
   readonly until: number;
@@ -35,7 +43,7 @@ export class UserConnections {
 
   readonly #options: Omit<UpstreamOptions, "address" | "onEnd" | "latency">;
   readonly #latencyOf: (node: string) => LatencyHistogram;
-  readonly #onFailure: (address: Address, reason: UpstreamError) => void;
+  readonly #events: UserEvents;
   #topology: Topology;
   /** The shared connections by index of the master in the topology: what the fast path reads. */
   #byOwner: (UpstreamConnection | undefined)[] = [];
@@ -46,19 +54,18 @@ export class UserConnections {
 
   /**
    * @param options `latencyOf` gives the histogram of a node, by its `addressKey`: what waits in Redis by design is not booked
-   * @param onFailure called when a connection ends that the proxy did not close itself
    */
   constructor(
     credentials: Credentials,
     topology: Topology,
     { latencyOf, ...options }: Omit<UpstreamOptions, "address" | "onEnd" | "auth" | "latency"> & { readonly latencyOf: (node: string) => LatencyHistogram },
-    onFailure: (address: Address, reason: UpstreamError) => void,
+    events: UserEvents,
   ) {
     this.user = credentials.user;
     this.#options = { ...options, auth: credentials.auth };
     this.#latencyOf = latencyOf;
     this.#topology = topology;
-    this.#onFailure = onFailure;
+    this.#events = events;
   }
 
   /** The topology by which slots are looked up, from now on. */
@@ -142,6 +149,14 @@ export class UserConnections {
     for (const list of this.#idle.values()) yield* list;
   }
 
+  /** Closes all connections for good: Redis does not let the user in any more, for this `reason`. */
+  refuse(reason: UpstreamError): void {
+    if (this.refused !== undefined) return;
+    this.refused = reason;
+    this.close("its user may not log in any more");
+    this.#events.onRefused();
+  }
+
   close(why: string): void {
     for (const connection of [...this.all()]) connection.close(why);
     this.#idle.clear();
@@ -162,16 +177,14 @@ export class UserConnections {
         // What broke a working connection may be over; a node that takes none, or no login, or speaks no RESP is not to be stormed.
         if (reason.code === "UPSTREAM_LOST") this.#failures.delete(key);
         else this.#pause(key);
-        this.#onFailure(address, reason);
+        this.#events.onFailure(address, reason);
       },
     });
   }
 
   /** Only these words say that the user may not log in; any other answer (LOADING, a limit on clients) may pass. */
   #loginFailed(reason: UpstreamError): void {
-    if (loginVerdict(reason.reply ?? "") !== "refused") return;
-    this.refused = reason;
-    this.close("its user may not log in any more");
+    if (loginVerdict(reason.reply ?? "") === "refused") this.refuse(reason);
   }
 
   #pause(key: string): void {

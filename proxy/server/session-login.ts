@@ -1,6 +1,7 @@
 import type { Database } from "../cluster/database.ts";
 import type { DeliveryContext } from "../cluster/delivery.ts";
 import type { UserConnections } from "../cluster/user-connections.ts";
+import type { Lease } from "../cluster/users.ts";
 import { encodeError, encodeSimple } from "../resp/encoder.ts";
 import { accessDenied, stepOfAuth } from "./authentication.ts";
 import type { SessionObserver, SessionPolicy } from "./session-options.ts";
@@ -23,16 +24,20 @@ export class SessionLogin {
   readonly #database: Database;
   readonly #policy: SessionPolicy;
   readonly #observer: SessionObserver;
+  readonly #onRevoked: () => void;
+  #lease: Lease | undefined;
   /** The one Redis user that the session may be, once that is known. */
   #sessionUser: string | undefined;
   /** Whether Redis is being asked about a login. */
   pending = false;
   #ended = false;
 
-  constructor(database: Database, policy: SessionPolicy, observer: SessionObserver) {
+  /** @param onRevoked called when Redis does not let the user in any more whom the session is logged in as */
+  constructor(database: Database, policy: SessionPolicy, observer: SessionObserver, onRevoked: () => void) {
     this.#database = database;
     this.#policy = policy;
     this.#observer = observer;
+    this.#onRevoked = onRevoked;
     this.#sessionUser = policy.databaseUser;
   }
 
@@ -66,23 +71,23 @@ export class SessionLogin {
       return;
     }
     this.pending = true;
-    void this.#database.login(step).then((login) => {
+    void this.#database.login(step, this.#onRevoked).then((login) => {
       this.pending = false;
-      const connections = "connections" in login ? login.connections : undefined;
+      const lease = "connections" in login ? login : undefined;
       if (this.#ended) {
-        if (connections !== undefined) this.#database.logout(connections);
+        lease?.end();
         return;
       }
-      this.#observer.authentication(step.user, connections !== undefined);
-      if (connections !== undefined) this.#begin(connections);
+      this.#observer.authentication(step.user, lease !== undefined);
+      if (lease !== undefined) this.#begin(lease);
       answer({ reply: "connections" in login ? OK : login.error, close: false });
     });
   }
 
   /** Gives the connections back; the session may log in again. */
   logout(): void {
-    if (this.users !== undefined) this.#database.logout(this.users);
-    this.users = this.context = undefined;
+    this.#lease?.end();
+    this.#lease = this.users = this.context = undefined;
     this.#sessionUser = this.#policy.databaseUser;
   }
 
@@ -92,10 +97,11 @@ export class SessionLogin {
     this.logout();
   }
 
-  #begin(connections: UserConnections): void {
-    if (this.users !== undefined) this.#database.logout(this.users);
-    this.users = connections;
-    this.context = this.#database.deliveryContext(connections);
-    this.#sessionUser = connections.user;
+  #begin(lease: Lease): void {
+    this.#lease?.end();
+    this.#lease = lease;
+    this.users = lease.connections;
+    this.context = this.#database.deliveryContext(this.users);
+    this.#sessionUser = this.users.user;
   }
 }

@@ -81,7 +81,10 @@ export class Session implements ReplyTarget {
     });
     this.#window = new ReplyWindow(options.limits.maxPipelineDepth, options.limits.maxClientOutputBytes);
     this.#run = new RequestRun(this, this.#queue);
-    this.#login = new SessionLogin(options.database, options.policy, options.observer);
+    this.#login = new SessionLogin(options.database, options.policy, options.observer, () => {
+      this.#observer.dropped("Redis does not let its user in any more");
+      this.drain();
+    });
     // Always the same shard, so that commands without a key keep their order.
     const homeSlot = (options.id * 2_654_435_761) % SLOTS;
     const host = this.#makeHost();

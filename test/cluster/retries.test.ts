@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import type { Socket } from "node:net";
 import { afterEach, beforeEach, test } from "node:test";
 import { encodeCommand } from "../../proxy/resp/encoder.ts";
 import { MockCluster } from "../support/mock-cluster.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 let cluster: MockCluster;
 beforeEach(async () => {
@@ -56,15 +58,25 @@ test("a deep pipeline that is lost as a whole is settled request by request", as
   assert.equal(cluster.nodes[0]!.got("SET").length, depth - 1, "no write was sent twice");
 });
 
-test("a user who may not log in any more loses the connections to all nodes at once", async () => {
-  const [one, other] = [cluster.key(0), cluster.key(1)];
-  const { client } = await cluster.open(cluster.database());
-  await client.ask("GET", one);
-  await client.ask("GET", other);
-  cluster.on(0, ([name, user]) => (name === "AUTH" && user === "alice" ? "-WRONGPASS invalid username-password pair or user is disabled.\r\n" : null));
+test("a user who may not log in any more loses the connections to all nodes and the sessions at once, behind an answer to what is under way", async () => {
+  const database = cluster.database();
+  const [{ client }, { client: idle }] = [await cluster.open(database), await cluster.open(database)];
+  let used: Socket | undefined;
+  cluster.on(1, ([name], connection) => {
+    if (name === "GET") used = connection;
+    return null;
+  });
+  for (const index of [0, 1]) await client.ask("GET", cluster.key(index));
+  cluster.on(0, ([name, user]) => {
+    if (name === "AUTH" && user === "alice") return "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+    return name === "GET" ? undefined : null;
+  });
+  client.send("GET", cluster.key(0));
+  await waitFor("the command is at its node", 5_000, () => cluster.nodes[0]!.got("GET").length === 2);
   cluster.nodes[0]!.hangUp();
-  assert.match(await client.ask("GET", one), /^-NOAUTH /);
-  assert.match(await client.ask("GET", other), /^-NOAUTH /);
+  assert.match(await client.reply(), /^-NOAUTH /);
+  await Promise.all([client.closed(1_000), idle.closed(1_000)]);
+  await waitFor("the other node sees the connection end", 1_000, () => !cluster.nodes[1]!.connections.has(used!));
 });
 
 /** A client's pipelines may become deep only as it is seen to read its replies. */

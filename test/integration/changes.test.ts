@@ -99,10 +99,12 @@ describe("a change of the stack's configuration, under load", () => {
     passwords = (await environment.outputs()).passwords;
     const bob = await RawConnection.open(doorOf(environment, passwords), "bob");
     assert.equal(await bob.ask("SET", "bob", "1"), "+OK\r\n");
+    const idle = await RawConnection.open(doorOf(environment, passwords), "bob");
     environment.configure({ ...settled, users: ["alice"] });
     assert.deepEqual(await underLoad("user removed", up), []);
     for (const users of await askAll("ACL", "USERS")) assert.ok(!(users as string[]).includes("bob"));
-    bob.close();
+    // Both of them idle all the while, one that never asked for anything among them.
+    await Promise.all([bob.closed(3_000), idle.closed(3_000)]);
   });
 
   test("that keeps a node from coming back stops there and says so, and the next update goes on from there", async () => {
