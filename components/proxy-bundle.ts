@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { buildSync, version } from "esbuild";
 import type { BuildOptions } from "esbuild";
@@ -85,8 +85,14 @@ function isCurrent(target: string, made: Provenance): boolean {
 /** SHA-256 of what decides the bundle: its inputs, how esbuild is told to put them together, and which packages stand where. */
 function sourcesHash(inputs: readonly string[]): string {
   const hash = createHash("sha256").update(JSON.stringify([version, { ...options, absWorkingDir: "" }, inputs]));
-  for (const name of ["package-lock.json", "tsconfig.json", ...inputs]) hash.update(`\0${sha256(readFileSync(join(project, name)))}`);
+  // What says how names are resolved may not be there, as in a package.
+  for (const name of ["package-lock.json", "tsconfig.json"]) hash.update(`\0${existsSync(join(project, name)) ? hashOf(name) : "none"}`);
+  for (const name of inputs) hash.update(`\0${hashOf(name)}`);
   return hash.digest("hex");
+}
+
+function hashOf(name: string): string {
+  return sha256(readFileSync(join(project, name)));
 }
 
 function replaceFile(file: string, content: string | Uint8Array): void {

@@ -41,7 +41,7 @@ interface EngineEvent {
 
 const project = path.resolve(import.meta.dirname, "../..");
 /** What a clone of the project holds that a stack needs, apart from the packages and the engine, which are linked. */
-const sources = ["Pulumi.yaml", "package.json", "components", "proxy", "stacks", "toolchain"];
+const sources = ["Pulumi.yaml", "package.json", "package-lock.json", "tsconfig.json", "components", "proxy", "stacks", "toolchain"];
 /** What Node has compiled of the packages. */
 const compiled = ".pulumi/compiled";
 /** The proxy's bundle, and what it was made from. */
