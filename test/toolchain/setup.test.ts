@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 
@@ -14,6 +14,14 @@ beforeEach(() => {
 afterEach(() => {
   checkout.remove();
 });
+
+/** A Go that takes a moment to build an engine, which counts how often it is asked to. */
+const FAKE_GO = [
+  'case "$*" in "env GOVERSION") echo go1.26.1; exit;; "env GOTOOLCHAIN") echo local; exit;; *" list "*) echo cmd/pulumi; exit;; esac',
+  'while [ "$1" != -o ]; do shift; done',
+  'echo built >>"$HOME/builds"; sleep 0.5',
+  'printf \'#!/bin/sh\\nif [ "$1 $2" = "plugin install" ]; then d="$PULUMI_HOME/plugins/resource-$4-v$5"; mkdir -p "$d"; tar -xzf "$7" -C "$d"; fi\\n\' >"$2"; chmod 755 "$2"',
+].join("\n");
 
 /** Runs set-up where it cannot go on; returns what it says, and checks that it is one message of the known form. */
 function refused(environment: Readonly<Record<string, string>> = {}, ...args: string[]): string {
@@ -32,20 +40,43 @@ describe("set-up says what is missing, why it is needed and what to type", () =>
     assert.match(message, /every node of the cluster is a redis-server process/);
   });
 
-  test("where Debian has no package of that name", () => {
-    checkout.without("redis-server");
-    // Run as root, the script would change this machine; it is stood in for, and says what apt-get says.
-    checkout.script("install-packages.sh", 'echo "E: Unable to locate package redis-server"; exit 100', path.join(checkout.directory, "toolchain/lib"));
+  /** Has apt-get say what it says there. Run as root, the script would change this machine; it is stood in for. */
+  function aptSays(...lines: string[]): void {
+    checkout.withNpmPackages().script("go", FAKE_GO);
+    checkout.script("install-packages.sh", `${lines.map((line) => `echo "${line}"`).join("; ")}; exit 100`, path.join(checkout.directory, "toolchain/lib"));
     checkout.script("sudo", 'while [ "$1" = -n ]; do shift; done; exec "$@"');
-    assert.match(refused(), /Missing: a Debian package of the name redis-server\n/);
+  }
+
+  test("where no archive has one of the packages, and names that one only", () => {
+    checkout.without("redis-server", "redis-cli");
+    aptSays("E: Unable to locate package redis-server");
+    const message = refused();
+    assert.match(message, /Missing: Debian packages that no archive known to apt has: redis-server\n/);
+    assert.match(message, /Why: {5}redis-server: every node of the cluster is a redis-server process\n/);
+    assert.match(message, /apt-get update && apt-get install redis-server redis-tools/);
+  });
+
+  test("where the archive cannot be reached, which apt-get reports as packages that it does not know", () => {
+    checkout.without("redis-server");
+    aptSays(
+      "W: Failed to fetch http://deb.example.com/debian/dists/bookworm/InRelease  Temporary failure resolving 'deb.example.com'",
+      "W: Failed to fetch http://deb.example.com/debian/dists/bookworm-updates/InRelease  Temporary failure resolving 'deb.example.com'",
+      "E: Unable to locate package redis-server",
+    );
+    assert.match(refused(), /Missing: the Debian archive: http:\/\/deb\.example\.com does not answer\n/);
+  });
+
+  test("where a disk is full, whatever failed on it", () => {
+    checkout.without("redis-cli");
+    aptSays("E: You don't have enough free space in /var/cache/apt/archives/.");
+    assert.match(refused(), /Missing: free space on a disk\n[^]*Type: {4}df -h /);
   });
 
   test("where apt-get fails in any other way, with its last words", () => {
     checkout.without("redis-cli");
-    checkout.script("install-packages.sh", 'echo "E: You do not have enough free space"; exit 100', path.join(checkout.directory, "toolchain/lib"));
-    checkout.script("sudo", 'while [ "$1" = -n ]; do shift; done; exec "$@"');
+    aptSays("E: dpkg was interrupted");
     const message = refused();
-    assert.match(message, /\| E: You do not have enough free space/);
+    assert.match(message, /\| E: dpkg was interrupted/);
     assert.match(message, /Missing: Debian packages that apt-get could not install: redis-tools/);
   });
 
@@ -56,7 +87,15 @@ describe("set-up says what is missing, why it is needed and what to type", () =>
     const { status, stderr } = checkout.run("test-bin/sh", ["-c", `chmod -R a+rwX . && exec ${asAnyone} bash toolchain/setup.sh`]);
     assert.equal(status, 1);
     assert.match(stderr, /Missing: the right to install Debian packages \(redis-server\)\n/);
-    assert.match(stderr, /Type: {4}apt-get install redis-server {3}\(as root\)/);
+    assert.match(stderr, /Type: {4}su -c 'apt-get update && apt-get install redis-server' /);
+  });
+
+  test("where another user's set-up has left files that this one may not write", { skip: process.getuid?.() !== 0 }, () => {
+    checkout.makeDirectory(".pulumi");
+    const { status, stderr } = checkout.run("test-bin/sh", ["-c", "chmod a+rwx . test-bin && exec setpriv --reuid=65534 --clear-groups bash toolchain/setup.sh"]);
+    assert.equal(status, 1);
+    assert.match(stderr, /Missing: the right to write .*\.pulumi, which belongs to root\n/);
+    assert.match(stderr, /Type: {4}su -c 'chown -R /);
   });
 
   test("where redis-server is too old", () => {
@@ -66,16 +105,31 @@ describe("set-up says what is missing, why it is needed and what to type", () =>
 
   test("where npm is missing", () => {
     checkout.without("npm");
-    assert.match(refused(), /Missing: npm \(it comes with Node 20 or newer\)/);
+    assert.match(refused(), /Missing: npm, with Node 18 or newer\n/);
+  });
+
+  test("where npm is there and Node is not, or is too old", () => {
+    checkout.script("node", 'echo "v16.20.2"');
+    assert.match(refused(), /Missing: Node 18 or newer for npm: .*node is 16\.20\.2\n/);
+    checkout.without("node");
+    assert.match(refused(), /Missing: Node for npm: .*npm is there, but no node that runs\n/);
+  });
+
+  test("before it installs anything, where something else will be missing that it cannot install", () => {
+    checkout.without("redis-server", "npm");
+    checkout.script("sudo", 'while [ "$1" = -n ]; do shift; done; exec "$@"');
+    checkout.script("install-packages.sh", 'echo called >"$HOME/called"; exit 100', path.join(checkout.directory, "toolchain/lib"));
+    assert.match(refused(), /Missing: npm/);
+    assert.equal(checkout.run("test-bin/cat", ["test-home/called"]).status, 1);
   });
 
   test("where the npm registry does not answer", () => {
-    checkout.script("npm", 'case "$1" in config) echo https://registry.example.com/;; *) echo "npm error code ENOTFOUND"; exit 1;; esac');
+    checkout.script("go", FAKE_GO).script("npm", 'case "$1" in config) echo https://registry.example.com/;; *) echo "npm error code ENOTFOUND"; exit 1;; esac');
     assert.match(refused(), /Missing: the npm registry: https:\/\/registry\.example\.com\/ does not answer/);
   });
 
   test("where npm fails in any other way, with its last words", () => {
-    checkout.script("npm", 'echo "npm error code EINTEGRITY"; exit 1');
+    checkout.script("go", FAKE_GO).script("npm", 'echo "npm error code EINTEGRITY"; exit 1');
     const message = refused();
     assert.match(message, /\| npm error code EINTEGRITY/);
     assert.match(message, /Missing: npm packages that npm could not install/);
@@ -86,13 +140,19 @@ describe("set-up says what is missing, why it is needed and what to type", () =>
     assert.match(refused(), /Missing: Pulumi, and Go 1\.21 or newer to build it \(this machine has Go 1\.19\)/);
   });
 
+  // Set-up looks in /usr/local/go too, whatever PATH says.
+  test("where there is no Pulumi and no Go at all", { skip: existsSync("/usr/local/go/bin/go") && "Go is installed" }, () => {
+    checkout.withNpmPackages().without("go");
+    assert.match(refused(), /Missing: Pulumi, and Go 1\.25 or newer to build it\n/);
+  });
+
   test("where Go may not fetch the version that it needs", () => {
     checkout.withNpmPackages().script("go", 'case "$*" in "env GOVERSION") echo go1.23.1;; "env GOTOOLCHAIN") echo local;; esac');
     assert.match(refused(), /Missing: Pulumi, and Go 1\.25 or newer to build it \(this machine has Go 1\.23\)/);
   });
 
   test("where the build fails, with its last words, and leaves nothing half-built behind", () => {
-    checkout.withNpmPackages().script("go", 'case "$*" in "env GOVERSION") echo go1.26.1;; "env GOTOOLCHAIN") echo local;; *) echo "dial tcp: lookup proxy.golang.org: no such host"; exit 1;; esac');
+    checkout.withNpmPackages().script("go", 'case "$*" in "env GOVERSION") echo go1.26.1;; "env GOTOOLCHAIN") echo local;; *) echo "dial tcp: lookup proxy.golang.org: no such host" >&2; exit 1;; esac');
     const message = refused();
     assert.match(message, /\| dial tcp: lookup proxy\.golang\.org: no such host/);
     assert.match(message, /Missing: the Pulumi CLI: it is not installed, and building it from Go modules failed/);
@@ -102,14 +162,6 @@ describe("set-up says what is missing, why it is needed and what to type", () =>
 });
 
 describe("set-up", () => {
-  /** A Go that takes a moment to build an engine, which counts how often it is asked to. */
-  const FAKE_GO = [
-    'case "$*" in "env GOVERSION") echo go1.26.1; exit;; "env GOTOOLCHAIN") echo local; exit;; esac',
-    'while [ "$1" != -o ]; do shift; done',
-    'echo built >>"$HOME/builds"; sleep 0.5',
-    'printf \'#!/bin/sh\\nif [ "$1 $2" = "plugin install" ]; then d="$PULUMI_HOME/plugins/resource-$4-v$5"; mkdir -p "$d"; tar -xzf "$7" -C "$d"; fi\\n\' >"$2"; chmod 755 "$2"',
-  ].join("\n");
-
   test("builds the engine once where two checkouts are set up at a time, and installs the plugins in each", () => {
     checkout.withNpmPackages().script("go", FAKE_GO);
     checkout.run("test-bin/sh", ["-c", "mkdir other && cp -a toolchain components package-lock.json node_modules other"]);
@@ -137,7 +189,7 @@ describe("set-up", () => {
     const setUp = (): string => {
       const { stdout } = checkout.run("toolchain/setup.sh", [], { XDG_CACHE_HOME: path.join(checkout.directory, "test-cache") });
       // Said of whatever takes long, as everything does on a busy machine.
-      return stdout.replace(/^ {2}Set up in \d+ s\.\n/m, "");
+      return stdout.replace(/^ {2}(Set up in \d+ s\.| {2}still at it after .*)\n/gm, "");
     };
     assert.match(setUp(), /Building the Pulumi CLI[^]*Installing the Node language host/);
     assert.equal(setUp(), "");
@@ -174,7 +226,7 @@ describe("set-up", () => {
   test("installs the packages that the tests need only where it is asked to", () => {
     const wanted = (...args: string[]): string => {
       checkout.script("install-packages.sh", 'echo "$@" >"$HOME/packages"; exit 100', path.join(checkout.directory, "toolchain/lib"));
-      checkout.script("sudo", 'while [ "$1" = -n ]; do shift; done; exec "$@"').without("redis-cli").script("python3", "exit 1");
+      checkout.script("sudo", 'while [ "$1" = -n ]; do shift; done; exec "$@"').without("redis-cli").script("python3", "exit 1").script("go", FAKE_GO);
       checkout.run("toolchain/setup.sh", args);
       return checkout.run("test-bin/cat", ["test-home/packages"]).stdout;
     };

@@ -7,7 +7,7 @@ ensure_bridge() {
   [[ -f $stamp && $(<"$stamp") == "$wanted" && -x $root/.pulumi/bin/pulumi-language-nodejs ]] && finds_bridge_plugins && return 0
   with_progress "Installing the Node language host and the tls and command plugins" \
     "$root/node_modules/.bin/node" "$root/toolchain/bridge/install.ts" "$root/.pulumi" ||
-    { log_tail; fail "plugins for Pulumi that could not be built from toolchain/bridge" "Pulumi runs the stacks through them" "npm ci && npm run setup   (all of what happened is in $log)"; }
+    { fail_if_disk_is_full; log_tail; fail "plugins for Pulumi that could not be built from toolchain/bridge" "Pulumi runs the stacks through them" "npm ci && npm run setup   (all of what happened is in $log)"; }
   printf '%s\n' "$wanted" >"$stamp"
 }
 

@@ -3,56 +3,79 @@
 # The oldest redis-server that can serve TLS and ACLs.
 minimum_redis=6.0
 
-# Makes sure that the commands of the environment are there; `--tests` asks for those of the tests as well.
-ensure_packages() {
-  local -a missing=()
-  redis_present || missing+=(redis-server)
-  type -P redis-cli >/dev/null || missing+=(redis-tools)
-  type -P openssl >/dev/null || missing+=(openssl)
+# Prints the packages that have commands of the environment and are missing; `--tests` asks for those of the tests as well.
+missing_packages() {
+  redis_present || echo redis-server
+  type -P redis-cli >/dev/null || echo redis-tools
   if [[ $1 == --tests ]]; then
-    [[ -f /usr/share/dict/american-english ]] || missing+=(wamerican)
-    python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+    type -P openssl >/dev/null || echo openssl
+    [[ -f /usr/share/dict/american-english ]] || echo wamerican
+    python3 -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
   fi
-  ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
-  redis_present || fail "redis-server on PATH" "every node of the cluster is a redis-server process" "export PATH=\"\$PATH:/usr/bin\", or put redis-server where PATH finds it"
-  redis_new_enough
+}
+
+# Installs packages where there are any to install, and checks what is there then.
+ensure_packages() {
+  (($# == 0)) || install_packages "$@"
+  redis_present || fail "redis-server on PATH" "every node of the cluster is a redis-server process" "export PATH=\"\$PATH:/usr/bin\"   (or put redis-server where PATH finds it)"
+  require_new_redis
 }
 
 redis_present() {
   type -P redis-server >/dev/null
 }
 
-redis_new_enough() {
+# Ends set-up if the redis-server that is there is too old.
+require_new_redis() {
   local version
+  redis_present || return 0
   version=$(redis-server --version 2>/dev/null | sed -nE 's/.* v=([0-9]+\.[0-9]+[0-9.]*).*/\1/p')
   if [[ -z $version || $(printf '%s\n%s\n' "$minimum_redis" "$version" | sort -V | head -n 1) != "$minimum_redis" ]]; then
     fail "redis-server $minimum_redis or newer: $(type -P redis-server) is ${version:-of unknown version}" \
       "older ones have neither TLS nor access control lists" \
-      "sudo apt-get install redis-server   (and remove the old one from PATH)"
+      "$(for_root "apt-get update && apt-get install redis-server")   (and remove the old one from PATH)"
   fi
 }
 
-# Installs packages, as root or by sudo. What each is for is in `why_package`.
-install_packages() {
-  local -a as_root=() reasons=()
-  local package
-  for package in "$@"; do reasons+=("$package: $(why_package "$package")"); done
-  local why="${reasons[*]/%/;}"
+# Ends set-up if these packages cannot be installed by this user on this system.
+require_right_to_install() {
+  (($# > 0)) || return 0
   if ! type -P apt-get >/dev/null; then
-    fail "$*" "${why%;}" "install them with this system's own tools (set-up installs packages on Debian and its kin only), then run the command again"
+    fail "$*" "$(why_packages "$@")" "install them with this system's own tools (set-up installs packages on Debian and its kin only), then run the command again"
   fi
-  if ((EUID != 0)); then
-    if ! type -P sudo >/dev/null || ! { sudo -n true 2>/dev/null || { [[ -t 0 ]] && sudo -v; }; }; then
-      fail "the right to install Debian packages ($*)" "${why%;}" "apt-get install $*   (as root), then run the command again"
-    fi
-    as_root=(sudo -n)
+  ((EUID == 0)) && return 0
+  if ! type -P sudo >/dev/null || ! { sudo -n true 2>/dev/null || { [[ -t 0 ]] && sudo -v; }; }; then
+    fail "the right to install Debian packages ($*)" "$(why_packages "$@")" "$(for_root "apt-get update && apt-get install $*")   (then the command again; nothing else here needs root)"
   fi
+}
+
+# Installs packages, as root or by sudo.
+install_packages() {
+  local -a as_root=()
+  ((EUID == 0)) || as_root=(sudo -n)
   with_progress "Installing Debian packages: $*" "${as_root[@]}" bash "$root/toolchain/lib/install-packages.sh" "$@" && return 0
-  if grep -qE "Unable to locate package|has no installation candidate" "$log"; then
-    fail "a Debian package of the name $*" "${why%;}" "cat /etc/apt/sources.list /etc/apt/sources.list.d/*   (does it name a Debian archive with main?), then: apt-get update && apt-get install $*"
+  fail_if_disk_is_full
+  local unreachable unknown
+  unreachable=$(sed -nE 's/^[EW]: Failed to fetch ([a-z+]+:\/\/[^/ ]+).*/\1/p' "$log" | sort -u | tr '\n' ' ')
+  unknown=$(sed -nE "s/^E: Unable to locate package (.*)/\1/p; s/^E: Package '(.*)' has no installation candidate/\1/p" "$log" | tr '\n' ' ')
+  if [[ -n $unreachable ]]; then
+    fail "the Debian archive: ${unreachable% } does not answer" "$(why_packages "$@")" \
+      "$(for_root "apt-get update")   (and see what it says: is there a network, a proxy to be named in /etc/apt/apt.conf.d, a nearer mirror?)"
+  fi
+  if [[ -n $unknown ]]; then
+    fail "Debian packages that no archive known to apt has: ${unknown% }" "$(why_packages $unknown)" \
+      "apt-cache policy   (it lists the archives; a Debian archive with main must be named below /etc/apt), then: $(for_root "apt-get update && apt-get install $*")"
   fi
   log_tail
-  fail "Debian packages that apt-get could not install: $*" "${why%;}" "apt-get update && apt-get install $*   (as root), and see what it says; all of it is in $log"
+  fail "Debian packages that apt-get could not install: $*" "$(why_packages "$@")" "$(for_root "apt-get update && apt-get install $*")   (and see what it says; all of it is in $log)"
+}
+
+why_packages() {
+  local package
+  local -a reasons=()
+  for package in "$@"; do reasons+=("$package: $(why_package "$package");"); done
+  local why="${reasons[*]}"
+  echo "${why%;}"
 }
 
 why_package() {

@@ -104,12 +104,18 @@ make_passphrase() {
   rm -f "$temporary"
 }
 
-# Lets an installed Pulumi that has its language host fetch the plugins it lacks; fails if it cannot. Tried once for
-# each such Pulumi, because without a network it takes long.
+# Whether an installed Pulumi has its language host and may yet fetch the plugins it lacks. That is tried once for each
+# such Pulumi, because without a network it takes long.
+may_be_completed() {
+  local pulumi tried=$root/.pulumi/plugins-tried
+  pulumi=$(installed_pulumi) && finds_language_host "$pulumi" && [[ ! -f $tried || $(<"$tried") != "$pulumi" ]]
+}
+
+# Lets an installed Pulumi fetch the plugins it lacks; fails if it cannot.
 complete_installed_pulumi() {
   local pulumi plugin name version tried=$root/.pulumi/plugins-tried
-  pulumi=$(installed_pulumi) && finds_language_host "$pulumi" || return 1
-  [[ -f $tried && $(<"$tried") == "$pulumi" ]] && return 1
+  may_be_completed || return 1
+  pulumi=$(installed_pulumi)
   for plugin in "${required_plugins[@]}"; do
     read -r name version <<<"$plugin"
     if ! with_progress "Installing the $name plugin of $pulumi" timeout 60 "$pulumi" plugin install resource "$name" "$version"; then

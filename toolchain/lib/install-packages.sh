@@ -12,8 +12,10 @@ if [[ ! -e $policy ]]; then
   trap 'rm -f "$policy"' EXIT
 fi
 
-apt-get update
-apt-get install --yes --no-install-recommends "$@"
+# An archive that has nothing to do with these packages may be out of order, and then this fails: the lists that are there
+# may do. Another apt-get, as a machine's first upgrade of its own, is waited for.
+apt-get update || echo "Going on with the package lists that are there."
+apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends "$@"
 
 for package in "$@"; do
   # Without systemctl there is nothing that would start it at boot.

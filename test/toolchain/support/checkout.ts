@@ -8,8 +8,8 @@ export const PROJECT = path.resolve(import.meta.dirname, "../../..");
 
 /** What the scripts may rest on: the commands of a minimal Debian, and those whose absence set-up has to notice. */
 const COMMANDS = [
-  ...["apt-get", "bash", "cat", "chmod", "cp", "cut", "dirname", "env", "find", "flock", "grep", "gzip", "head", "ln", "mkdir", "mktemp", "mv", "node"],
-  ...["npm", "od", "python3", "readlink", "rm", "sed", "setpriv", "sh", "sha256sum", "sleep", "sort", "tail", "tar", "timeout", "tr", "true", "uname", "xargs"],
+  ...["apt-get", "bash", "cat", "chmod", "cp", "cut", "dirname", "env", "find", "flock", "grep", "gzip", "head", "id", "ln", "mkdir", "mktemp", "mv", "node"],
+  ...["npm", "od", "python3", "readlink", "rm", "sed", "setpriv", "sh", "sha256sum", "sleep", "sort", "stat", "tail", "tar", "timeout", "tr", "true", "uname", "wc", "xargs"],
 ];
 const SYSTEM_PATH = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 
