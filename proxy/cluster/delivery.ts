@@ -50,6 +50,14 @@ export interface Parcel {
   readonly exclusive: boolean;
 }
 
+/** Where a reply goes that is not put together first. */
+export interface ReplySink {
+  /** The next bytes of the reply. */
+  readonly take: (bytes: Buffer) => void;
+  /** The connection was lost: what was taken is void. False where that cannot be; then nothing more is done. */
+  readonly reset: (reason: string) => boolean;
+}
+
 /**
  * Brings one request to its shard, through redirections, failovers and lost connections, until it is answered, its time is
  * up, or nobody can know whether it was executed. A request is sent again only where it cannot have been executed, or where
@@ -63,6 +71,7 @@ export class Delivery implements ReplyTarget {
   #turn: Turn | undefined;
   readonly #since: number;
   readonly #deadline: number;
+  readonly #sink: ReplySink | undefined;
   #parts: Buffer[] = [];
   #held = 0;
   #redirections = 0;
@@ -77,14 +86,17 @@ export class Delivery implements ReplyTarget {
    * @param settle gets the whole reply, once
    * @param turn asked once, when it shows that the first attempt does not bring the answer; without one it goes on at once
    * @param since from when its time is counted, in milliseconds of the monotonic clock: for one that waited for its turn
+   * @param sink gets the bytes of the node's reply as they come; `settle` is then called with an empty buffer behind the last, or
+   * with the proxy's own error in place of a reply
    */
-  constructor(context: DeliveryContext, parcel: Parcel, settle: (reply: Buffer) => void, turn?: Turn, since = performance.now()) {
+  constructor(context: DeliveryContext, parcel: Parcel, settle: (reply: Buffer) => void, turn?: Turn, since = performance.now(), sink?: ReplySink) {
     this.#context = context;
     this.#parcel = parcel;
     this.#settle = settle;
     this.#turn = turn;
     this.#since = since;
     this.#deadline = since + context.retryBudgetMs;
+    this.#sink = sink;
   }
 
   /** Bytes of its reply that have come. */
@@ -120,11 +132,27 @@ export class Delivery implements ReplyTarget {
     this.#release();
   }
 
+  /** Takes nothing from a connection that is lent to it alone, until `resume`. */
+  pause(): void {
+    this.#lent?.pause();
+  }
+
+  /** Goes on after `pause`. */
+  resume(): void {
+    this.#lent?.resume();
+  }
+
   deliver(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
     if (this.#over) return;
-    this.#parts.push(bytes.subarray(start, end));
-    this.#held += end - start;
-    if (!exchange.done) return;
+    const piece = bytes.subarray(start, end);
+    if (this.#sink === undefined) {
+      this.#parts.push(piece);
+      this.#held += piece.length;
+    } else {
+      this.#sink.take(piece);
+    }
+    // Who took it may have ended it all.
+    if (!exchange.done || this.#isOver()) return;
     const parts = this.#parts;
     // A large reply must not be kept in its pieces as well while others are awaited.
     this.#parts = [];
@@ -142,7 +170,12 @@ export class Delivery implements ReplyTarget {
     this.#release();
     this.#parts = [];
     this.#held = 0;
+    if (this.#sink?.reset(reason.message) === false) return;
     this.#lost(sent, reason);
+  }
+
+  #isOver(): boolean {
+    return this.#over;
   }
 
   #attempt(): void {
@@ -268,7 +301,9 @@ export class Delivery implements ReplyTarget {
   #release(): void {
     const lent = this.#lent;
     this.#lent = undefined;
-    if (lent !== undefined) this.#context.connections.giveBack(lent);
+    if (lent === undefined) return;
+    lent.resume();
+    this.#context.connections.giveBack(lent);
   }
 }
 

@@ -9,6 +9,7 @@ import { argument, argumentSpells, entryOf, keyIndexes } from "../routing/keys.t
 import { planCluster, refusedWhileSubscribed } from "../routing/plan.ts";
 import { planStandalone } from "../routing/plan-standalone.ts";
 import type { StandalonePlan } from "../routing/plan-standalone.ts";
+import { Concatenation } from "./concatenation.ts";
 import { fanOut } from "./fan-out.ts";
 import { MultiGet } from "./multi-get.ts";
 import type { SessionDeliveries } from "./session-deliveries.ts";
@@ -297,8 +298,14 @@ export class CommandPerformer {
   /** Asks every master. On connections of its own it is not in line with what comes behind it, so that has to wait. */
   #askAll(request: Request, plan: Parameters<typeof fanOut>[3], context: DeliveryContext): void {
     const { database, deliveries, hold, release } = this.#host;
+    const place = this.#host.place(request);
+    if (plan.exclusive && plan.merge === "concatenate") {
+      const bytes = request.frame.subarray(request.start, request.end);
+      deliveries.stream(place, (out, turn) => new Concatenation(context, database.topology, bytes, out, turn));
+      return;
+    }
     if (plan.exclusive) hold();
-    deliveries.collect(this.#host.place(request), (settle, turn) => {
+    deliveries.collect(place, (settle, turn) => {
       const settleAll = (reply: Buffer): void => {
         settle(reply);
         if (plan.exclusive) release();

@@ -6,13 +6,14 @@ import { encodeError } from "../resp/encoder.ts";
 import { FrameReader } from "../resp/frame-reader.ts";
 import { planCluster } from "../routing/plan.ts";
 import type { Address } from "../routing/topology.ts";
+import type { ReplyStream } from "./concatenation.ts";
 import { Turns } from "./turns.ts";
 
 const NOAUTH = encodeError("NOAUTH Authentication required.");
 const NONE: readonly UnderWay[] = [];
 
 /** What is under way for a client, and of no use to anybody when that has gone. */
-export type UnderWay = Pick<Delivery, "cancel" | "lentNode" | "heldBytes">;
+export type UnderWay = Pick<Delivery, "cancel" | "lentNode" | "heldBytes"> & Partial<Pick<Delivery, "pause" | "resume">>;
 
 /** What deliveries need of their session. */
 export interface DeliveriesHost {
@@ -23,6 +24,11 @@ export interface DeliveriesHost {
   readonly context: () => DeliveryContext | undefined;
   /** Puts the reply at its place. */
   readonly fill: (place: Exchange, reply: Buffer) => void;
+  /** Passes on the next bytes of the reply at its place; `passed` says that it is whole. */
+  readonly pass: (place: Exchange, bytes: Buffer) => void;
+  readonly passed: (place: Exchange) => void;
+  /** Half of a reply was passed on, and the rest will not come. */
+  readonly torn: (reason: string) => void;
   /** No further request is taken until it is released as often. */
   readonly hold: () => void;
   readonly release: () => void;
@@ -63,6 +69,33 @@ export class SessionDeliveries {
     });
     if (place.done) return;
     for (const delivery of deliveries) this.#open.add(delivery);
+  }
+
+  /** Passes a reply on as it comes, and has no other request taken until it is whole. */
+  stream(place: Exchange, start: (out: ReplyStream, turn: Turn) => UnderWay): void {
+    const { hold, release, fill, pass, passed, torn } = this.#host;
+    let underWay = NONE;
+    hold();
+    const settle = (reply?: Buffer): void => {
+      for (const one of underWay) this.#open.delete(one);
+      if (reply === undefined) passed(place);
+      else fill(place, reply);
+      release();
+    };
+    const one = start({ pass: (bytes) => { pass(place, bytes); }, settle, torn }, (enter) => { this.#turns.take(enter); });
+    if (place.done) return;
+    this.#open.add(one);
+    underWay = [one];
+  }
+
+  /** Takes nothing from connections that only this client's requests are on, until `resume`. */
+  pause(): void {
+    for (const delivery of this.#open) delivery.pause?.();
+  }
+
+  /** Goes on after `pause`. */
+  resume(): void {
+    for (const delivery of this.#open) delivery.resume?.();
   }
 
   /** Sends a request again, behind those that failed before it; until all are answered, no new one is taken. */

@@ -88,15 +88,28 @@ export class Session implements ReplyTarget {
     // Always the same shard, so that commands without a key keep their order.
     const homeSlot = (options.id * 2_654_435_761) % SLOTS;
     const host = this.#makeHost();
-    this.#deliveries = new SessionDeliveries({ ...host, homeSlot, context: () => this.#login.context });
+    const stream = {
+      pass: (place: Exchange, bytes: Buffer) => {
+        this.#pass(place, bytes);
+      },
+      passed: (place: Exchange) => {
+        this.#passed(place);
+      },
+      torn: (reason: string) => {
+        this.#torn(reason);
+      },
+    };
+    this.#deliveries = new SessionDeliveries({ ...host, ...stream, homeSlot, context: () => this.#login.context });
     this.#performer = new CommandPerformer({ ...host, homeSlot, login: this.#login, deliveries: this.#deliveries });
     this.#stall = new StallGuard(options.socket, options.limits, () => this.#queue.heldBytes, {
       onStall: () => {
         this.#performer.pause();
+        this.#deliveries.pause();
         this.#hold();
       },
       onRelief: () => {
         this.#performer.resume();
+        this.#deliveries.resume();
         this.#release();
       },
       onGivenUp: () => {
@@ -196,9 +209,7 @@ export class Session implements ReplyTarget {
   lost(exchange: Exchange, sent: boolean, reason: UpstreamError): void {
     if (this.#ended || this.#finished) return;
     if (exchange.torn && !this.#queue.dropTorn(exchange)) {
-      // Whatever followed, the client would take it for the rest of that reply.
-      this.#observer.dropped(`half of a reply was sent when the connection to its node was lost (${reason.message})`);
-      this.#finish();
+      this.#torn(reason.message);
       return;
     }
     if (this.#performer.own?.closed === true) {
@@ -391,6 +402,26 @@ export class Session implements ReplyTarget {
     this.#stall.note(reply.length);
     this.#queue.deliver(place, reply, 0, reply.length);
     this.#afterReplies();
+  }
+
+  #pass(place: Exchange, bytes: Buffer): void {
+    if (this.#ended) return;
+    this.#stall.note(this.#window.add(bytes.length, 0));
+    this.#queue.deliver(place, bytes, 0, bytes.length);
+  }
+
+  #passed(place: Exchange): void {
+    if (this.#ended) return;
+    this.#window.add(0, 1);
+    place.answered = 1;
+    this.#queue.settle();
+    this.#afterReplies();
+  }
+
+  /** Whatever followed, the client would take it for the rest of the reply that it has half of. */
+  #torn(reason: string): void {
+    this.#observer.dropped(`half of a reply was sent when the connection to its node was lost (${reason})`);
+    this.#finish();
   }
 
   /** Runs `then` when all earlier requests are answered; until then no other is taken. */
