@@ -1,6 +1,5 @@
 /** Each kind of drift is injected for real into one running environment, named, and mended by an update that touches nothing else. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { appendFileSync, chmodSync, chownSync, copyFileSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 
@@ -38,10 +37,7 @@ describe("drift", () => {
   before(async () => {
     drifting = await DriftingEnvironment.start();
     ports = drifting.environment.nodePorts as unknown as typeof ports;
-    for (const { master } of await drifting.shards()) {
-      // Keys of a node's own slots; what does not belong there is refused.
-      for (let index = 0; index < keyCount; index++) await drifting.tell(master, ["SET", `key:${index}`, "v"]).catch(() => undefined);
-    }
+    await drifting.fill(keyCount);
   });
   after(async () => {
     process.stdout.write(`${costs.join("\n")}\n`);
@@ -226,8 +222,7 @@ describe("drift", () => {
         name: "a node started by hand with another configuration",
         inject: async () => {
           await drifting.kill(record(byHand));
-          spawn("/usr/bin/redis-server", [drifting.at(byHand, "redis.conf"), "--maxmemory", "100mb"], { cwd: drifting.environment.directory, stdio: "ignore" });
-          await waitFor("the node started by hand answers", limitMs, () => drifting.tell(byHand, ["PING"]).then(() => true));
+          await drifting.startByHand(byHand, [drifting.at(byHand, "redis.conf"), "--maxmemory", "100mb"]);
         },
         found: [[node(byHand, "redis-server"), "restart", /not as this toolkit starts it/]],
         mended: [processOf(byHand), formation],
@@ -326,7 +321,7 @@ describe("drift", () => {
         },
       ]);
     } finally {
-      foreign.end();
+      await foreign.end();
     }
     const [from, to] = [shards[0]!, shards[1]!];
     await mendAll([

@@ -1,6 +1,5 @@
 /** What breaks in a running environment is put right by `pulumi up --refresh`, and nothing else is touched. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { appendFileSync, chmodSync, lstatSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { once } from "node:events";
@@ -15,6 +14,7 @@ import type { MemberView } from "../../components/formation-plan.ts";
 import { Environment } from "../support/environment.ts";
 import type { ResourceChange } from "../support/environment.ts";
 import { membersOf, throughProxy as useProxy } from "../support/environment-clients.ts";
+import { startByHand } from "../support/node-by-hand.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const keyCount = 1000;
@@ -105,13 +105,12 @@ describe("a running environment", () => {
   test("takes a node back that someone has started by hand, otherwise than declared", async () => {
     const [port] = [...(await members())].find(([, { masterId }]) => masterId !== undefined)!;
     await kill(recordOf(port));
-    const byHand = spawn("/usr/bin/redis-server", [path.join(directoryOf(port), "redis.conf"), "--maxmemory", "100mb"], { cwd: environment.directory, stdio: "ignore" });
+    const byHand = await startByHand(environment, port, [path.join(directoryOf(port), "redis.conf"), "--maxmemory", "100mb"], () => members(port));
     try {
-      await waitFor("the node started by hand answers", endLimitMs, () => members(port).then(() => true));
       await mend([updated(`${nodeName(port)}-process`), formation], [recordOf(port)]);
-      assert.notEqual(byHand.exitCode ?? byHand.signalCode, null, "the one started by hand is stopped");
+      assert.notEqual(byHand.end, undefined, "the one started by hand is stopped");
     } finally {
-      byHand.kill("SIGKILL");
+      await byHand.stop();
     }
   });
 

@@ -1,14 +1,16 @@
-import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { parseClusterNodes } from "../../../components/cluster-nodes.ts";
 import type { MemberView } from "../../../components/formation-plan.ts";
 import { launch, stop } from "../../../components/provider/launch.ts";
 import { withNode } from "../../../components/provider/node-client.ts";
+import type { NodeAccess } from "../../../components/provider/node-client.ts";
 import { findRecorded } from "../../../components/provider/process-record.ts";
 import type { Difference } from "../../../toolchain/commands/lib/drift-report.ts";
+import type { Child } from "../../support/child.ts";
 import { Environment } from "../../support/environment.ts";
 import { findFreePorts } from "../../support/free-ports.ts";
+import { startByHand } from "../../support/node-by-hand.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
 const limitMs = 30_000;
@@ -31,7 +33,7 @@ export interface Shard {
 /** A node that belongs to nobody's declaration; it ends with the environment. */
 export interface ForeignNode {
   readonly port: number;
-  end(): void;
+  end(): Promise<void>;
 }
 
 /** A real environment, and the hands that change it behind Pulumi's back. */
@@ -62,12 +64,24 @@ export class DriftingEnvironment {
 
   /** Sends commands to a node as alice, one after the other. */
   async tell(port: number, ...commands: readonly (readonly [string, ...string[]])[]): Promise<unknown[]> {
-    const access = { host: "127.0.0.1", port, caFile: "", certFile: "", keyFile: "", pem: this.#pem, user: "alice", password: this.#password };
-    return withNode(access, async (call) => {
+    return withNode(this.#accessOf(port), async (call) => {
       const replies: unknown[] = [];
       for (const [command, ...args] of commands) replies.push(await call(command, ...args));
       return replies;
     });
+  }
+
+  #accessOf(port: number): NodeAccess {
+    return { host: "127.0.0.1", port, caFile: "", certFile: "", keyFile: "", pem: this.#pem, user: "alice", password: this.#password };
+  }
+
+  /** Writes `key:0` to `key:<count - 1>`, each to the master that owns it. */
+  async fill(count: number): Promise<void> {
+    const shards = await this.shards();
+    await Promise.all(shards.map(({ master }) => withNode(this.#accessOf(master), async (call) => {
+      // A master refuses those that do not belong to it.
+      for (let index = 0; index < count; index++) await call("SET", `key:${index}`, "v").catch(() => undefined);
+    })));
   }
 
   /** The members by port, as one node sees them. */
@@ -118,9 +132,13 @@ export class DriftingEnvironment {
       .replace(/^cluster-config-file .*$/m, `cluster-config-file foreign-${port!}.conf`);
     const file = path.join(this.environment.directory, `foreign-${port!}.redis.conf`);
     writeFileSync(file, conf);
-    const child = spawn("/usr/bin/redis-server", [file, "--save", ""], { cwd: this.environment.directory, stdio: "ignore" });
-    await waitFor("the foreign node listens", limitMs, () => this.tell(port!, ["PING"]).then(() => true));
-    return { port: port!, end: () => child.kill("SIGKILL") };
+    const child = await this.startByHand(port!, [file, "--save", ""]);
+    return { port: port!, end: () => child.stop() };
+  }
+
+  /** Starts a redis-server by hand, and waits until it answers. */
+  startByHand(port: number, args: readonly string[]): Promise<Child> {
+    return startByHand(this.environment, port, args, () => this.tell(port, ["PING"]));
   }
 
   /** Moves slots from one master to another by hand. */
