@@ -14,6 +14,8 @@ export type Mend =
   | "cluster"
   /** Slots go back with their keys, while they are served. */
   | "slots"
+  /** A scaling that was cut off is gone on with. */
+  | "scale"
   /** `up` will not do it, because data could be lost or because it is not ours; it says so. */
   | "refuse";
 

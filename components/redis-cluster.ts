@@ -91,7 +91,7 @@ export class RedisCluster extends pulumi.ComponentResource {
     const first = members[0]!;
     const formation = new ClusterFormation(
       `${name}-formation`,
-      { ...first.login, nodes: [...nodes], former: declaration.former, memberPids: members.map(({ process }) => process.pid), replicasPerMaster, redisCli: args.redisCli, recordFile: pulumi.interpolate`${args.directory}/${nodes[0]!.port}/redis-cli.process` },
+      { ...first.login, nodes: [...nodes], former: declaration.former, memberPids: members.map(({ process }) => process.pid), replicasPerMaster, redisCli: args.redisCli, recordFile: pulumi.interpolate`${args.directory}/${nodes[0]!.port}/redis-cli.process`, clusterFile: clusterFileIn(args) },
       { parent: this, dependsOn: members.map((member) => member.process) },
     );
     this.nodes = formation.nodeIds.apply((ids) => nodes.map(({ host, port }, index) => ({ host, port, id: ids[index] ?? "" })));
@@ -138,4 +138,9 @@ export class RedisCluster extends pulumi.ComponentResource {
       { parent: this, dependsOn: declaration },
     );
   }
+}
+
+/** Where it is written down that the cluster is formed, and what it is on its way to. */
+function clusterFileIn({ directory }: RedisClusterArgs): pulumi.Output<string> {
+  return pulumi.interpolate`${directory}/cluster.json`;
 }

@@ -6,9 +6,12 @@ import { listSlots, slotsIn, writeSlots } from "./slot-ranges.ts";
 
 /** What a cluster that was formed once must look like. Roles are not in it: whoever owns a shard's slots is its master. */
 export interface TopologyDeclaration {
-  readonly replicasPerMaster: number;
-  /** The slots of each shard, such as `0-5460`, as they were when the cluster was formed; undefined where that is not known. */
+  /** Undefined while it changes. */
+  readonly replicasPerMaster: number | undefined;
+  /** The slots of each shard, such as `0-5460`, as they were when the cluster was formed; undefined where that is not known, or changes. */
   readonly layout: readonly string[] | undefined;
+  /** `IP:port` of nodes that are joining it or leaving it: no strangers, and not missed. Default: none. */
+  readonly passers?: ReadonlySet<string>;
 }
 
 /** One thing to be done to a cluster that was formed once. */
@@ -48,7 +51,7 @@ export function compareTopology(views: readonly NodeView[], silent: ReadonlyMap<
   const owners = ownersOf(views);
   const parts = [
     describeSilent(silent),
-    findStrangers(views, new Set([...views.map(({ node }) => nodeName(node)), ...silent.keys()])),
+    findStrangers(views, new Set([...views.map(({ node }) => nodeName(node)), ...silent.keys(), ...(declared.passers ?? [])])),
     findUnknown(views),
     findFormer(views, silent),
     findUncovered(views, owners, declared),
@@ -173,6 +176,7 @@ function spreadFinding(views: readonly NodeView[], shards: number): Finding[] {
 }
 
 function findMisplacedReplicas(views: readonly NodeView[], { replicasPerMaster }: TopologyDeclaration): Part {
+  if (replicasPerMaster === undefined) return nothing;
   const groups = views.filter((view) => ownMember(view).slots > 0).map((master) => ({ master, replicas: views.filter((view) => ownMember(view).masterId === master.id) }));
   const findings = groups.filter(({ replicas }) => replicas.length !== replicasPerMaster).map(({ master, replicas }): Finding => ({
     ...{ thing: `master ${nodeName(master.node)}`, declared: `${replicasPerMaster} replica(s)`, mend: "cluster" },

@@ -1,23 +1,25 @@
 import { access } from "node:fs/promises";
+import { basename } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { ClusterDeclaration, NodeAddress } from "../cluster-plan.ts";
 import { checkClusterDeclaration, nodeName } from "../cluster-plan.ts";
-import type { Finding } from "../drift.ts";
 import type { NodeView } from "../formation-plan.ts";
 import { InvalidValueError } from "../invalid-value-error.ts";
 import { integer, list, object, optional, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import type { ScaleGoal } from "../scale-plan.ts";
-import { compareTopology, layoutOf } from "../topology.ts";
+import { layoutOf } from "../topology.ts";
 import type { TopologyDeclaration } from "../topology.ts";
+import { readClusterRecord, removeClusterRecord, writeClusterRecord } from "./cluster-record.ts";
 import { formCluster, observeEach } from "./formation.ts";
 import type { FormationPorts } from "./formation.ts";
+import { lookAmidScaling, lookAtFormed } from "./formation-look.ts";
+import type { Seen } from "./formation-look.ts";
 import { withNode } from "./node-client.ts";
 import type { NodeAccess } from "./node-client.ts";
 import { NodeConnections } from "./node-connections.ts";
 import { observeNode } from "./observe.ts";
-import { poll } from "./poll.ts";
 import { createCluster, endAbandonedCreation } from "./redis-cli.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
 import { foretellScale, scaleCluster } from "./scale.ts";
@@ -28,11 +30,6 @@ const graceMs = 15_000;
 const creationLimitMs = 60_000;
 /** For one command: a node may hand over large keys for as long. */
 const commandLimitMs = 65_000;
-/** How long a drift check waits for what may pass by itself. */
-const passingLimitMs = 6000;
-const lookIntervalMs = 300;
-/** Looks in a row after which something is believed that no cluster shows in passing. */
-const believedLooks = 2;
 
 const address = object({ host: text, port: integer(1, 65_535) });
 
@@ -52,12 +49,14 @@ const fields = {
   redisCli: withDefault(path, "/usr/bin/redis-cli"),
   /** Where a running redis-cli is recorded. */
   recordFile: path,
+  /** Where it is written down that the cluster is formed, and what it is on its way to. States of older versions do not have it. */
+  clusterFile: optional(path),
   limitSeconds: withDefault(integer(10, 3600), 180),
 };
 
 type Inputs = Parsed<typeof fields>;
 
-/** Nodes joined to one cluster as declared. Removing it does nothing: the cluster goes with its nodes. */
+/** Nodes joined to one cluster as declared. Removing it only forgets that there is one: the cluster goes with its nodes. */
 export const formationResource: ResourceType<typeof fields> = {
   fields,
   leftOut: ["password", "pem"],
@@ -73,26 +72,33 @@ export const formationResource: ResourceType<typeof fields> = {
   create: (inputs) => withPorts(inputs, async (ports) => form(inputs, undefined, ports)),
   update: (inputs, state, report) => withPorts(inputs, async (ports) => {
     const goal = goalOf(inputs, state);
-    const scaled = await isToScale(goal, state, ports);
-    if (scaled) await scaleCluster({ goal, limitMs: inputs.limitSeconds * 1000, graceMs, login: inputs }, ports, report);
+    const scaled = await isToScale(goal, state, inputs.clusterFile, ports);
+    if (scaled) {
+      // A run that is killed leaves its state as it was before; the next look must know what was begun.
+      const begin = async (): Promise<void> => {
+        if (inputs.clusterFile !== undefined) await writeClusterRecord(inputs.clusterFile, nodesIn(state), inputs);
+      };
+      await scaleCluster({ goal, limitMs: inputs.limitSeconds * 1000, graceMs, login: inputs, begin }, ports, report);
+    }
     return form(inputs, { replicasPerMaster: inputs.replicasPerMaster, layout: scaled ? undefined : goal.layout }, ports);
   }),
   async foretell({ known }, state, report) {
-    const { nodes, former, replicasPerMaster, caFile, certFile, keyFile, user, password } = known;
+    const { nodes, former, replicasPerMaster, clusterFile, caFile, certFile, keyFile, user, password } = known;
     if (nodes === undefined || former === undefined || replicasPerMaster === undefined || caFile === undefined || certFile === undefined || keyFile === undefined || user === undefined || password === undefined) return;
     const ports = observerOf({ caFile, certFile, keyFile, pem: known.pem, user, password });
     const goal = goalOf({ nodes, former, replicasPerMaster }, state);
-    if (!(await isToScale(goal, state, ports))) return;
+    if (!(await isToScale(goal, state, clusterFile, ports))) return;
     const before = new Set(nodesIn(state).map(nodeName));
     await foretellScale(goal, (node) => !before.has(nodeName(node)), ports, report);
   },
   async read(inputs, state) {
-    const layout = layoutIn(state);
-    const { views, findings } = await look(inputs, layout);
+    const { views, findings } = await look(inputs, state);
     // Ids are known of all nodes or of none; those of a node that does not answer have not changed by that.
-    return { drift: findings, layout, nodeIds: views.length === inputs.nodes.length ? idsOf(views) : state["nodeIds"] };
+    return { drift: findings, layout: layoutIn(state), nodeIds: views.length === inputs.nodes.length ? idsOf(views) : state["nodeIds"] };
   },
-  delete: () => Promise.resolve(),
+  async delete({ clusterFile }) {
+    if (clusterFile !== undefined) await removeClusterRecord(clusterFile);
+  },
 };
 
 function layoutIn(state: Values): readonly string[] | undefined {
@@ -100,26 +106,17 @@ function layoutIn(state: Values): readonly string[] | undefined {
   return Array.isArray(layout) ? (layout as readonly string[]) : undefined;
 }
 
-/**
- * Looks until the cluster is as declared, or shows what no cluster shows in passing, or has shown it for long enough: while a
- * replica takes over or a node starts, all kinds of things are seen for a moment, and none of them is drift.
- */
-async function look(inputs: Inputs, layout: readonly string[] | undefined): Promise<{ readonly views: readonly NodeView[]; readonly findings: readonly Finding[] }> {
+/** What a drift check sees: a cluster as it was formed, or one whose scaling was cut off. */
+async function look(inputs: Inputs, state: Values): Promise<Seen> {
   const ports = observerOf(inputs);
-  let lastingLooks = 0;
-  let seen: { readonly views: readonly NodeView[]; readonly findings: readonly Finding[] } = { views: [], findings: [] };
-  await poll(
-    passingLimitMs,
-    async () => {
-      const { views, silent } = await observeEach(inputs.nodes, ports);
-      const { findings, lasting } = compareTopology(views, silent, { replicasPerMaster: inputs.replicasPerMaster, layout });
-      seen = { views, findings };
-      lastingLooks = lasting ? lastingLooks + 1 : 0;
-      return findings.length === 0 || lastingLooks >= believedLooks ? true : undefined;
-    },
-    lookIntervalMs,
-  );
-  return seen;
+  const { clusterFile } = inputs;
+  const record = clusterFile === undefined ? undefined : await readClusterRecord(clusterFile);
+  if (record?.scaling !== undefined) {
+    return lookAmidScaling(inputs.nodes, goalOf(record.scaling, state), record.scaling.since, ports);
+  }
+  const seen = await lookAtFormed(inputs.nodes, { replicasPerMaster: inputs.replicasPerMaster, layout: layoutIn(state) }, ports);
+  if (record !== undefined || clusterFile === undefined) return seen;
+  return { ...seen, findings: [{ thing: basename(clusterFile), declared: "there", actual: "missing, or cannot be read", mend: "write" }, ...seen.findings] };
 }
 
 async function preflight({ known }: KnownInputs<typeof fields>): Promise<readonly CheckFailure[]> {
@@ -155,11 +152,12 @@ function goalOf(inputs: Pick<Inputs, "nodes" | "former" | "replicasPerMaster">, 
   return { nodes, masters: checkClusterDeclaration(inputs), replicasPerMaster, leaving: [...leaving.values()], layout: layoutIn(state) };
 }
 
-/** Whether the cluster is to be another than it was formed to be, or a node that was to leave it has not. */
-async function isToScale({ nodes, masters, replicasPerMaster, leaving, layout }: ScaleGoal, state: Values, ports: Pick<FormationPorts, "observe">): Promise<boolean> {
+/** Whether the cluster is to be another than it was formed to be, a scaling of it was cut off, or a node that was to leave it has not. */
+async function isToScale({ nodes, masters, replicasPerMaster, leaving, layout }: ScaleGoal, state: Values, clusterFile: string | undefined, ports: Pick<FormationPorts, "observe">): Promise<boolean> {
   const names = (all: readonly NodeAddress[]): string[] => all.map(nodeName).sort();
   if (!isDeepStrictEqual([names(nodes), replicasPerMaster], [names(nodesIn(state)), state["replicasPerMaster"]])) return true;
   if (layout !== undefined && layout.length !== masters) return true;
+  if (clusterFile !== undefined && (await readClusterRecord(clusterFile))?.scaling !== undefined) return true;
   if (leaving.length === 0) return false;
   const { views } = await observeEach([...nodes, ...leaving], ports);
   const left = new Set(leaving.map(nodeName));
@@ -171,6 +169,7 @@ async function form(inputs: Inputs, formed: TopologyDeclaration | undefined, por
   const { nodes, user, password } = inputs;
   const task = { nodes, masters: checkClusterDeclaration(inputs), limitMs: inputs.limitSeconds * 1000, graceMs, login: { user, password }, ...(formed !== undefined && { formed }) };
   const views = await formCluster(task, ports);
+  if (inputs.clusterFile !== undefined) await writeClusterRecord(inputs.clusterFile, nodes);
   return { drift: [], layout: formed?.layout ?? layoutOf(views), nodeIds: idsOf(views) };
 }
 

@@ -212,6 +212,8 @@ export interface ClusterFormationArgs extends NodeLogin {
   readonly redisCli?: pulumi.Input<string>;
   /** Where a running redis-cli is recorded. */
   readonly recordFile: pulumi.Input<string>;
+  /** Where it is written down that the cluster is formed, and what it is on its way to. */
+  readonly clusterFile?: pulumi.Input<string>;
   /** Limit for a first formation, and for a later change to get no further; 10 to 3600, default 180. */
   readonly limitSeconds?: pulumi.Input<number>;
 }

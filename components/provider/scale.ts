@@ -20,6 +20,8 @@ export interface ScaleTask {
   /** How long members that do not know each other are left to hear of each other by themselves. */
   readonly graceMs: number;
   readonly login: HandOverLogin;
+  /** Called once, before the first step that changes anything. */
+  readonly begin: () => Promise<void>;
 }
 
 /** Slots that are moved between two looks. */
@@ -69,6 +71,7 @@ class ScaleRun {
   #deadline: number;
   #obstacle = "nothing has been tried";
   #told = false;
+  #begun = false;
   /** The least that was ever left to do. */
   #leastLeft = Infinity;
   #waitingSince: number | undefined;
@@ -121,6 +124,8 @@ class ScaleRun {
 
   async #take(step: ScaleStep, views: readonly NodeView[]): Promise<void> {
     if (step.kind !== "wait") this.#waitingSince = undefined;
+    if (!this.#begun && step.kind !== "wait" && step.kind !== "refuse") await this.#task.begin();
+    this.#begun ||= step.kind !== "wait" && step.kind !== "refuse";
     const masters = mastersOf(views.filter((view) => !isAlone(view)));
     const moving: SlotMoving = { masters, call: (node, command) => this.#ports.call(node, command), login: this.#task.login };
     switch (step.kind) {

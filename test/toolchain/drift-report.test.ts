@@ -49,6 +49,12 @@ test("what the code says otherwise than at the last update is told apart from wh
   ]);
 });
 
+test("what differs in a resource that the code has no more goes with it", () => {
+  const [inside, whole] = reportDrift([refreshed(nodeProcess), planned(nodeProcess, "delete")]);
+  assert.deepEqual([inside!.thing, inside!.mend, whole!.thing, whole!.mend], ["parameter maxmemory", "apply", "dev-redis-127.0.0.1-7001-process", "apply"]);
+  assert.match(driftLine(inside!), /`up` removes it with what it belongs to/);
+});
+
 test("that a cluster's formation follows its nodes' processes is no drift of its own", () => {
   const formation = resource(`${stack}redis-access:index:RedisCluster::dev-redis`, "dev-redis-formation", "redisaccess:index:ClusterFormation", { outputs: { drift: [] } });
   assert.deepEqual(reportDrift([refreshed(formation), planned(formation, "update", ["memberPids"])]), []);

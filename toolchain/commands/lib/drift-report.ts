@@ -25,6 +25,7 @@ const outcomes: Readonly<Record<Difference["mend"], Outcome>> = {
   write: { up: "writes it anew", clients: unnoticed },
   cluster: { up: "puts the members right", clients: unnoticed },
   slots: { up: "moves the slots with their keys while they are served", clients: unnoticed },
+  scale: { up: "goes on with it, to what the code says now", clients: unnoticed },
   refuse: { up: "leaves it to you, and says what to do", clients: "nothing changes for them" },
   apply: { up: "applies what the code says now", clients: "depends on the change; see pulumi preview" },
 };
@@ -34,6 +35,9 @@ const proxyOutcomes: Partial<Record<Difference["mend"], Outcome>> = {
   restart: { up: "restarts it", clients: "are disconnected, and connect again" },
   start: { up: "starts it", clients: "can connect again" },
 };
+
+/** What becomes of a difference in what the code has no more. */
+const removal: Pick<Difference, "mend" | "up"> = { mend: "apply", up: "removes it with what it belongs to, which the code has no more" };
 
 const quiet: ReadonlySet<string> = new Set(["same", "read", "refresh"]);
 
@@ -53,7 +57,8 @@ export function reportDrift(events: readonly EngineEvent[]): Difference[] {
   const found = events.flatMap(({ resOutputsEvent }) => (resOutputsEvent?.metadata.op === "refresh" ? [resOutputsEvent.metadata] : []));
   const planned = events.flatMap(({ resourcePreEvent }) => (resourcePreEvent === undefined || quiet.has(resourcePreEvent.metadata.op) ? [] : [resourcePreEvent.metadata]));
   const subjectOf = nameSubjects([...found, ...planned]);
-  const inWorld = found.flatMap((step) => findingsOf(step).map((told) => complete(told, subjectOf(step), step.urn)));
+  const leaving = new Set(planned.filter(({ op }) => op === "delete").map(({ urn }) => urn));
+  const inWorld = found.flatMap((step) => findingsOf(step).map((told) => ({ ...complete(told, subjectOf(step), step.urn), ...(leaving.has(step.urn) && removal) })));
   const known = new Set(found.map(({ urn }) => urn));
   const drifted = new Set(inWorld.map(({ resource }) => resource));
   const inCode = planned.flatMap((step) => changesOf(step, known.has(step.urn), drifted.has(step.urn)).map((told) => complete(told, subjectOf(step), step.urn)));
