@@ -2,6 +2,7 @@ import { access } from "node:fs/promises";
 import { basename } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
+import { parseInfo } from "../cluster-nodes.ts";
 import type { ClusterDeclaration, NodeAddress } from "../cluster-plan.ts";
 import { checkClusterDeclaration, nodeName } from "../cluster-plan.ts";
 import type { NodeView } from "../formation-plan.ts";
@@ -9,6 +10,7 @@ import { InvalidValueError } from "../invalid-value-error.ts";
 import { integer, list, object, optional, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import type { ScaleGoal } from "../scale-plan.ts";
+import { readMemory } from "../slot-room.ts";
 import { layoutOf } from "../topology.ts";
 import type { TopologyDeclaration } from "../topology.ts";
 import { readClusterRecord, removeClusterRecord, writeClusterRecord } from "./cluster-record.ts";
@@ -177,9 +179,12 @@ function idsOf(views: readonly NodeView[]): string[] {
   return views.map((view) => view.id);
 }
 
-function observerOf(access: Omit<NodeAccess, "host" | "port">): Pick<FormationPorts, "observe"> {
+function observerOf(access: Omit<NodeAccess, "host" | "port">): Pick<FormationPorts, "observe" | "memory"> {
   // Each look by a connection of its own: it shows that the node lets one in.
-  return { observe: (node) => withNode({ ...access, ...node }, (call) => observeNode(node, call)) };
+  return {
+    observe: (node) => withNode({ ...access, ...node }, (call) => observeNode(node, call)),
+    memory: (node) => withNode({ ...access, ...node }, async (call) => readMemory(parseInfo(String(await call("INFO", "memory"))))),
+  };
 }
 
 async function withPorts<T>(inputs: Inputs, use: (ports: FormationPorts) => Promise<T>): Promise<T> {

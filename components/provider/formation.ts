@@ -2,6 +2,7 @@ import type { NodeAddress } from "../cluster-plan.ts";
 import { nodeName } from "../cluster-plan.ts";
 import { planFormation } from "../formation-plan.ts";
 import type { FormationPlan, NodeView } from "../formation-plan.ts";
+import type { NodeMemory } from "../slot-room.ts";
 import { compareTopology } from "../topology.ts";
 import type { TopologyDeclaration, TopologyDifference } from "../topology.ts";
 import { takeRepairSteps } from "./repair.ts";
@@ -11,6 +12,8 @@ import type { HandOverLogin } from "./slot-moves.ts";
 export interface FormationPorts {
   /** Looks at one node; rejects if it does not answer. */
   observe(node: NodeAddress): Promise<NodeView>;
+  /** Asks one node for its memory; rejects if it does not answer. */
+  memory(node: NodeAddress): Promise<NodeMemory>;
   /** Sends one command to one node; rejects with Redis's own error. */
   call(node: NodeAddress, command: readonly [string, ...string[]]): Promise<unknown>;
   /** `redis-cli --cluster create` over all nodes. */

@@ -5,6 +5,8 @@ import type { NodeView } from "../formation-plan.ts";
 import { outlineScale, planScale } from "../scale-plan.ts";
 import type { Leaver, Meeting, ScaleGoal, ScaleOutline, ScaleStep, SlotMove } from "../scale-plan.ts";
 import { describeScale } from "../scale-text.ts";
+import { describeLackOfRoom } from "../slot-room.ts";
+import type { NodeMemory } from "../slot-room.ts";
 import { FormationError, observeEach } from "./formation.ts";
 import type { FormationPorts } from "./formation.ts";
 import { mastersOf } from "./repair.ts";
@@ -31,7 +33,7 @@ const reportIntervalMs = 2000;
 /**
  * Brings a formed cluster to other nodes or another number of replicas, while it serves: look, plan, do one step, look again.
  * It may be interrupted anywhere: the next run starts from what it then sees.
- * @throws {FormationError} foreign data or members, or no progress within the limit; no node that owns slots was sent away
+ * @throws {FormationError} foreign data or members, no room for the slots that move, or no progress within the limit; no node that owns slots was sent away
  */
 export async function scaleCluster(task: ScaleTask, ports: FormationPorts, report: Report): Promise<void> {
   const run = new ScaleRun(task, ports, report);
@@ -43,7 +45,7 @@ export async function scaleCluster(task: ScaleTask, ports: FormationPorts, repor
  * @param isNew whether a declared node that does not answer has yet to be made
  * @throws {FormationError} it would be refused
  */
-export async function foretellScale(goal: ScaleGoal, isNew: (node: NodeAddress) => boolean, ports: Pick<FormationPorts, "observe">, report: Report): Promise<void> {
+export async function foretellScale(goal: ScaleGoal, isNew: (node: NodeAddress) => boolean, ports: Pick<FormationPorts, "observe" | "memory">, report: Report): Promise<void> {
   const { views, silent } = await observeEach([...goal.nodes, ...goal.leaving], ports);
   const missing = goal.nodes.filter((node) => silent.has(nodeName(node)));
   const broken = missing.find((node) => !isNew(node));
@@ -52,8 +54,10 @@ export async function foretellScale(goal: ScaleGoal, isNew: (node: NodeAddress) 
     return;
   }
   const outline = outlineScale([...views, ...missing.map(futureNode)], goal);
-  if (!("kind" in outline)) for (const line of describeScale(outline, goal)) report.say(line);
-  else if (outline.kind === "refuse") throw new FormationError(outline.reason);
+  if (!("kind" in outline)) {
+    await checkRoom(outline, (node) => (silent.has(nodeName(node)) ? undefined : ports.memory(node)));
+    for (const line of describeScale(outline, goal)) report.say(line);
+  } else if (outline.kind === "refuse") throw new FormationError(outline.reason);
   else report.say(`what will move cannot be told yet: ${outline.kind === "wait" ? outline.reason : `${nodeName(outline.successor.node)} has yet to take over`}`);
 }
 
@@ -64,6 +68,17 @@ function futureNode(node: NodeAddress): NodeView {
   return { node, id, keys: 0, clusterOk: true, inSync: true, members: [self] };
 }
 
+/**
+ * A move into a master that is full would stop half way, and its clients could not write any more.
+ * @throws {FormationError} a master may not hold what it is to get
+ */
+async function checkRoom(outline: ScaleOutline, memoryOf: (node: NodeAddress) => Promise<NodeMemory> | undefined): Promise<void> {
+  const involved = new Map(outline.moves.flatMap(({ from, to }) => [from, to]).map((view) => [view.id, view.node]));
+  const known = await Promise.all([...involved].map(async ([id, node]) => [id, await memoryOf(node)] as const));
+  const problem = describeLackOfRoom(outline, new Map(known.flatMap(([id, memory]) => (memory === undefined ? [] : [[id, memory]]))));
+  if (problem !== undefined) throw new FormationError(problem);
+}
+
 class ScaleRun {
   readonly #task: ScaleTask;
   readonly #ports: FormationPorts;
@@ -71,6 +86,7 @@ class ScaleRun {
   #deadline: number;
   #obstacle = "nothing has been tried";
   #told = false;
+  #hasRoom = false;
   #begun = false;
   /** The least that was ever left to do. */
   #leastLeft = Infinity;
@@ -92,7 +108,7 @@ class ScaleRun {
     if (this.#ports.now() >= this.#deadline) throw new FormationError(`for ${limitMs / 1000} s it has got no further: ${this.#obstacle}. What was done stays; the next update goes on from there`);
     const { views, silent } = await observeEach([...goal.nodes, ...goal.leaving], this.#ports);
     const missing = goal.nodes.find((node) => silent.has(nodeName(node)));
-    const step = missing === undefined ? this.#plan(views) : undefined;
+    const step = missing === undefined ? await this.#plan(views) : undefined;
     if (step === undefined) this.#obstacle = silent.get(nodeName(missing!))!;
     if (step?.kind === "done") return false;
     if (step !== undefined) {
@@ -108,7 +124,7 @@ class ScaleRun {
     return true;
   }
 
-  #plan(views: readonly NodeView[]): ScaleStep {
+  async #plan(views: readonly NodeView[]): Promise<ScaleStep> {
     const outline = outlineScale(views, this.#task.goal);
     if (!("kind" in outline)) {
       const left = remaining(outline);
@@ -116,6 +132,8 @@ class ScaleRun {
         this.#leastLeft = left;
         this.#deadline = this.#ports.now() + this.#task.limitMs;
       }
+      if (!this.#hasRoom) await checkRoom(outline, (node) => this.#ports.memory(node));
+      this.#hasRoom = true;
       if (!this.#told) for (const line of describeScale(outline, this.#task.goal)) this.#report.say(line);
       this.#told = true;
     }

@@ -94,6 +94,32 @@ describe("a cluster that serves", () => {
     await assertShape(8, 4);
   });
 
+  test("moves no slot to masters that have no room for it, and says so before", async () => {
+    const large = "x".repeat(30 * 1024 * 1024);
+    const owners = [...(await membersOf(environment, password))].filter(([, { slots }]) => slots > 0);
+    const keys = new Map(await Promise.all(owners.map(async ([port, { ranges }]) => [port, await keyIn(port, ranges)] as const)));
+    for (const [port, key] of keys) await askNode(environment, password, port, "SET", key, large);
+    environment.configure({ redisParameters: { maxmemory: "40mb" } });
+    const masters = environment.nodePorts.filter((port) => keys.has(port));
+    // The preview knows of the limit once it is there.
+    for (const command of [["up", "--yes", "--skip-preview"], ["preview"]]) {
+      const { status, stdout, stderr } = await environment.pulumi(...command);
+      assert.notEqual(status, 0);
+      const holds = (port: number): string => `127\\.0\\.0\\.1:${port} holds 3\\d\\.\\d MiB, would get about 1\\d\\.\\d MiB, and may hold 40\\.0 MiB`;
+      for (const port of masters) assert.match(stdout + stderr, new RegExp(`there is no room for the slots that are to move: .*${holds(port)}.*Nothing was moved\\.`));
+      assert.equal((await membersOf(environment, password)).get(further[0]!)!.slots, 4096);
+    }
+    for (const [port, key] of keys) await askNode(environment, password, port, "DEL", key);
+  });
+
+  /** A key whose slot is in these ranges. */
+  async function keyIn(port: number, ranges: MemberView["ranges"]): Promise<string> {
+    for (let index = 0; ; index++) {
+      const slot = Number(await askNode(environment, password, port, "CLUSTER", "KEYSLOT", `large:${index}`));
+      if (ranges.some(([from, until]) => from <= slot && slot <= until)) return `large:${index}`;
+    }
+  }
+
   /** What was begun is named as what it is; no member is foreign, no slot is where it should not be. */
   async function assertDriftAmidScaling(): Promise<void> {
     const { status, stdout } = await environment.command("drift", "--json");
