@@ -7,6 +7,8 @@ import { makeLeaf } from "../support/certificates.ts";
 import { TestCluster } from "../support/redis-cluster.ts";
 import { cellName, runLoad } from "./load.ts";
 import type { Cell, Sample } from "./load.ts";
+import { runAtRate } from "./fixed-rate.ts";
+import type { FixedRateSample } from "./fixed-rate.ts";
 import { measureConnections } from "./connections.ts";
 import type { ConnectionCost } from "./connections.ts";
 import { loadUser, PeerUnavailableError } from "./peer.ts";
@@ -16,7 +18,7 @@ import { startEnvoy } from "./peers/envoy.ts";
 import { startHaproxy } from "./peers/haproxy.ts";
 import { startRedisAccess } from "./peers/redis-access.ts";
 import { plot } from "./plot.ts";
-import { summarize, table } from "./report.ts";
+import { latencyTable, summarize, table } from "./report.ts";
 import type { SummaryRow } from "./report.ts";
 
 const HELP = `Usage: npm run bench [-- options]
@@ -30,10 +32,15 @@ Options:
   --peers A,B      only these: direct, redis-access, envoy, haproxy (default all)
   --cells TEXT     only cells whose name holds the text, such as "pipeline 16"
   --connections N  also opens so many idle connections to the access proxy: memory for each, handshakes, resumption
+  --latency        also the latencies of GETs sent at 60 % of the rate that the access proxy reached at pipeline 1, whatever the replies do
   --json FILE      writes all samples as JSON
   --svg DIR        draws requests per second and processor time as SVG, into this directory
   --help           this text
 `;
+
+const ownName = "redis-access";
+const shareOfMost = 0.6;
+const fixedRateMs = 3_000;
 
 const starters: Readonly<Record<string, (context: PeerContext) => Promise<Peer>>> = {
   direct: startDirect,
@@ -58,7 +65,7 @@ function cells(quick: boolean): Cell[] {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { quick: { type: "boolean" }, rounds: { type: "string" }, peers: { type: "string" }, cells: { type: "string" }, json: { type: "string" }, svg: { type: "string" }, connections: { type: "string" }, help: { type: "boolean" } },
+    options: { quick: { type: "boolean" }, rounds: { type: "string" }, peers: { type: "string" }, cells: { type: "string" }, json: { type: "string" }, svg: { type: "string" }, connections: { type: "string" }, latency: { type: "boolean" }, help: { type: "boolean" } },
   });
   if (values.help === true) {
     process.stdout.write(HELP);
@@ -80,13 +87,15 @@ async function main(): Promise<void> {
     const samples = await measure(peers, chosen, rounds);
     const summary = summarize(samples);
     process.stdout.write(`${table(summary)}\n`);
+    const latencies = values.latency === true ? await latenciesAtFixedRate(peers, summary, rounds, cluster) : undefined;
+    if (latencies !== undefined) process.stdout.write(`\n${latencyTable(latencies)}\n`);
     const connections = values.connections === undefined ? undefined : await idleClients(peers, Number(values.connections), context);
     if (connections !== undefined) {
       const { kibEach, handshakeMicros, resumedMicros } = connections;
       process.stdout.write(`${connections.connections} idle clients: ${kibEach.toFixed(1)} KiB each; handshake and login ${handshakeMicros.toFixed(0)} us of CPU, ${resumedMicros.toFixed(0)} us where a TLS session is resumed\n`);
     }
     const runs = Object.fromEntries([...samples].map(([cell, byPeer]) => [cell, Object.fromEntries(byPeer)]));
-    if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rounds, samples: runs, summary, connections }, null, 2)}\n`);
+    if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rounds, samples: runs, summary, latencies: latencies && Object.fromEntries(latencies), connections }, null, 2)}\n`);
     if (values.svg !== undefined) draw(values.svg, summary);
   } finally {
     await Promise.all(peers.map((peer) => peer.stop()));
@@ -96,10 +105,22 @@ async function main(): Promise<void> {
 }
 
 async function idleClients(peers: readonly Peer[], count: number, { cluster }: PeerContext): Promise<ConnectionCost> {
-  const peer = peers.find(({ idle }) => idle !== undefined);
-  if (peer?.idle === undefined || peer.pid === undefined || !(count > 0)) throw new Error("--connections: expected a number above 0, and redis-access among the peers");
+  const peer = peers.find(({ name }) => name === ownName);
+  if (peer?.pid === undefined || !(count > 0)) throw new Error("--connections: expected a number above 0, and redis-access among the peers");
   process.stderr.write(`${count} idle connections\n`);
-  return measureConnections({ pid: peer.pid, ...peer.idle }, cluster.passwords[loadUser]!, count);
+  return measureConnections({ pid: peer.pid, port: peer.clients.ports[0]!, files: peer.clients.files }, cluster.passwords[loadUser]!, count);
+}
+
+/** Interleaved as the loads are. */
+async function latenciesAtFixedRate(peers: readonly Peer[], summary: readonly SummaryRow[], rounds: number, cluster: TestCluster): Promise<Map<string, FixedRateSample[]>> {
+  const most = summary.find(({ cell, peer }) => peer === ownName && / pipeline 1, 50 /.test(cell))?.requestsPerSecond;
+  if (most === undefined) throw new Error("--latency: expected redis-access among the peers, and a cell of pipeline 1 and 50 connections");
+  const samples = new Map(peers.map(({ name }) => [name, [] as FixedRateSample[]]));
+  for (let round = 1; round <= rounds; round++) {
+    process.stderr.write(`round ${round} of ${rounds}: latencies at a fixed rate\n`);
+    for (const peer of peers) samples.get(peer.name)!.push(await runAtRate(peer, cluster.passwords[loadUser]!, Math.round(shareOfMost * most), fixedRateMs));
+  }
+  return samples;
 }
 
 function draw(directory: string, summary: readonly SummaryRow[]): void {

@@ -7,9 +7,23 @@ export interface Peer {
   readonly connect: readonly string[];
   /** The process whose processor time and memory are measured; undefined where nothing stands between client and Redis. */
   readonly pid: number | undefined;
-  /** Where clients of another kind than redis-benchmark's can be opened, and by which files. */
-  readonly idle?: { readonly port: number; readonly files: PemFiles };
+  /** Where clients of another kind than redis-benchmark's connect. */
+  readonly clients: ClientDoor;
   stop(): Promise<void>;
+}
+
+/** Where clients connect, and by which files. */
+export interface ClientDoor {
+  /** One of a proxy; of a cluster one for each master. */
+  readonly ports: readonly number[];
+  /** The one that serves a key. */
+  readonly portOf: (key: string) => number;
+  readonly files: PemFiles;
+}
+
+/** The door of a proxy: one port for all keys. */
+export function oneDoor(port: number, files: PemFiles): ClientDoor {
+  return { ports: [port], portOf: () => port, files };
 }
 
 /** What TLS needs, as files. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Sample } from "./load.ts";
-import { summarize, table } from "./report.ts";
+import { latencyTable, summarize, table } from "./report.ts";
 import { median } from "./statistics.ts";
 
 function sample(requestsPerSecond: number, cpuMicros?: number): Sample {
@@ -38,4 +38,11 @@ test("the table's columns are aligned, and what was not measured is blank", () =
   assert.equal(new Set(lines.map((line) => line.length)).size, 1);
   assert.match(lines[2]!, /\| direct +\| +100 \| +1\.00 \| +\|/);
   assert.match(lines[3]!, /\| proxy +\| +50 \| +0\.50 \| +3\.00 \|/);
+});
+
+test("latencies at a steady rate are medians, a row for each peer", () => {
+  const run = (p99Ms: number) => ({ requestsPerSecond: 1_000, p50Ms: 0.5, p99Ms, p999Ms: 9, generatorP99Ms: 0.1 });
+  const lines = latencyTable(new Map([["direct", [run(1), run(7), run(2)]]])).split("\n");
+  assert.equal(lines.length, 3);
+  assert.match(lines[2]!, /^\| direct \| +1000 \| +0\.50 \| +2\.00 \| +9\.00 \| +0\.10 \|$/);
 });

@@ -1,3 +1,4 @@
+import type { FixedRateSample } from "./fixed-rate.ts";
 import type { Sample } from "./load.ts";
 import { median } from "./statistics.ts";
 
@@ -37,13 +38,25 @@ export function summarize(samples: ReadonlyMap<string, ReadonlyMap<string, reado
   });
 }
 
+/** Medians over the rounds of what a steady rate showed, as a table in Markdown. @param samples by peer */
+export function latencyTable(samples: ReadonlyMap<string, readonly FixedRateSample[]>): string {
+  const of = (runs: readonly FixedRateSample[], value: keyof FixedRateSample): string => median(runs.map((run) => run[value])).toFixed(value === "requestsPerSecond" ? 0 : 2);
+  const rows = [...samples].map(([peer, runs]) => [peer, ...(["requestsPerSecond", "p50Ms", "p99Ms", "p999Ms", "generatorP99Ms"] as const).map((value) => of(runs, value))]);
+  return markdown(["peer", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "generator late p99 ms"], 1, rows);
+}
+
 /** The rows as a table in Markdown, which reads well on a terminal too. */
 export function table(rows: readonly SummaryRow[]): string {
   const number = (value: number | undefined, digits: number): string => (value === undefined ? "" : value.toFixed(digits));
   const heading = ["load", "peer", "requests/s", "x direct", "CPU us/request", "p50 ms", "p99 ms", "MiB"];
   const body = rows.map((row) => [row.cell, row.peer, number(row.requestsPerSecond, 0), number(row.ratioToDirect, 2), number(row.cpuMicros, 2), number(row.p50Ms, 2), number(row.p99Ms, 2), number(row.residentMib, 0)]);
+  return markdown(heading, 2, body);
+}
+
+/** @param texts the first columns, which are no numbers */
+function markdown(heading: readonly string[], texts: number, body: readonly (readonly string[])[]): string {
   const widths = heading.map((title, column) => Math.max(title.length, ...body.map((row) => row[column]!.length)));
-  const line = (cells: readonly string[]): string => `| ${cells.map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join(" | ")} |`;
-  const rule = `| ${widths.map((width, column) => (column < 2 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell, column) => (column < texts ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join(" | ")} |`;
+  const rule = `| ${widths.map((width, column) => (column < texts ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
   return [line(heading), rule, ...body.map(line)].join("\n");
 }

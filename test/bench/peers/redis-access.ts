@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestProxy } from "../../support/access-proxy.ts";
 import type { TestProxyOptions } from "../../support/access-proxy.ts";
-import { loadUser, tlsArguments } from "../peer.ts";
+import { loadUser, oneDoor, tlsArguments } from "../peer.ts";
 import type { Peer, PeerContext } from "../peer.ts";
 
 /** This project's access proxy, one worker, as the stack runs it: every command in the audit. */
@@ -13,5 +13,5 @@ export async function startRedisAccess({ cluster, directory }: PeerContext, name
   for (const [file, content] of Object.entries(contents)) writeFileSync(at(file), content, { mode: 0o600 });
   const own = { ca: at("ca.crt"), cert: at("user.crt"), key: at("user.key") };
   const connect = [...tlsArguments(proxy.port, own), "--user", loadUser, "-a", cluster.passwords[loadUser]!];
-  return { name, connect, pid: proxy.child.pid, idle: { port: proxy.port, files: own }, stop: () => proxy.stop() };
+  return { name, connect, pid: proxy.child.pid, clients: oneDoor(proxy.port, own), stop: () => proxy.stop() };
 }
