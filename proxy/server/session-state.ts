@@ -1,6 +1,10 @@
 import type { Exchange } from "../cluster/exchange.ts";
 import { FrameReader } from "../resp/frame-reader.ts";
+import type { UserConnections } from "../cluster/user-connections.ts";
 import type { CommandTable } from "../routing/command-table.ts";
+import { addressKey } from "../routing/topology.ts";
+import type { CommandPerformer } from "./command-performer.ts";
+import type { SessionDeliveries } from "./session-deliveries.ts";
 import { commandOf, UNKNOWN_NAME } from "./session-audit.ts";
 
 /** Requests of a session that are listed; of more, the oldest are. */
@@ -52,13 +56,33 @@ export interface SessionDetail extends SessionState {
 
 const reader = new FrameReader();
 
+/** All that can be seen of a session. Goes through all that its Redis user has under way. */
+export function detailOf(
+  state: SessionState,
+  owed: Iterable<Exchange>,
+  users: UserConnections | undefined,
+  { own, subscription, waiting }: Pick<CommandPerformer, "own" | "subscription" | "waiting">,
+  deliveries: SessionDeliveries,
+  table: CommandTable,
+): SessionDetail {
+  const now = performance.now();
+  const nodes = new Map<Exchange, string>();
+  for (const connection of users?.all() ?? []) for (const exchange of connection.underWay()) nodes.set(exchange, addressKey(connection.address));
+  const subscribed = subscription === undefined ? [] : requestStates(subscription.owed(), table, () => addressKey(subscription.node), now);
+  const connections: OwnConnection[] = [];
+  if (own !== undefined) connections.push({ node: addressKey(own.address), why: "state that the session left in it" });
+  if (subscription !== undefined) connections.push({ node: addressKey(subscription.node), why: "subscription" });
+  for (const node of deliveries.lentNodes()) connections.push({ node: addressKey(node), why: waiting ? "a command that waits" : "a request that is sent by itself" });
+  return { ...state, queue: [...requestStates(owed, table, (exchange) => nodes.get(exchange), now), ...subscribed], connections };
+}
+
 /**
  * The requests of exchanges that are still owed an answer.
  *
  * @param nodeOf where an exchange waits
  * @param now in milliseconds of the monotonic clock
  */
-export function requestStates(exchanges: Iterable<Exchange>, table: CommandTable, nodeOf: (exchange: Exchange) => string | undefined, now: number): RequestState[] {
+function requestStates(exchanges: Iterable<Exchange>, table: CommandTable, nodeOf: (exchange: Exchange) => string | undefined, now: number): RequestState[] {
   const states: RequestState[] = [];
   for (const exchange of exchanges) {
     if (exchange.end === exchange.start) continue;

@@ -1,31 +1,27 @@
 import type { Socket } from "node:net";
 import type { Database } from "../cluster/database.ts";
-import { cutBehindAnswered, Exchange } from "../cluster/exchange.ts";
-import type { ReplyTarget } from "../cluster/exchange.ts";
-import { Outbox } from "../cluster/outbox.ts";
+import { cutBehindAnswered } from "../cluster/exchange.ts";
+import type { Exchange, ReplyTarget } from "../cluster/exchange.ts";
 import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import type { UpstreamError } from "../cluster/upstream-error.ts";
+import { EMPTY } from "../resp/bytes.ts";
 import { encodeError } from "../resp/encoder.ts";
-import { errorWord } from "../resp/error-word.ts";
 import { RequestParser } from "../resp/request-parser.ts";
 import type { Request } from "../resp/request-parser.ts";
 import { argumentSpells, entryOf } from "../routing/keys.ts";
 import { fitsArity, slotOfArgument } from "../routing/plan.ts";
 import type { Redirection } from "../routing/redirection.ts";
 import { SLOTS } from "../routing/slot.ts";
-import { addressKey } from "../routing/topology.ts";
 import { closeGently } from "./close-gently.ts";
 import { CommandPerformer } from "./command-performer.ts";
 import type { PerformerHost } from "./command-performer.ts";
-import { ReplyQueue } from "./reply-queue.ts";
-import { ReplyWindow } from "./reply-window.ts";
 import { RequestRun } from "./request-run.ts";
 import { SessionDeliveries } from "./session-deliveries.ts";
+import { SessionReplies } from "./session-replies.ts";
 import { SessionLogin } from "./session-login.ts";
 import type { SessionObserver, SessionOptions } from "./session-options.ts";
-import { requestStates } from "./session-state.ts";
+import { detailOf } from "./session-state.ts";
 import type { Pause, SessionDetail, SessionState } from "./session-state.ts";
-import { StallGuard } from "./stall-guard.ts";
 
 /** Bytes of requests that are read although they cannot be taken yet. */
 const READ_AHEAD_BYTES = 65_536;
@@ -41,13 +37,10 @@ export class Session implements ReplyTarget {
   readonly #database: Database;
   readonly #observer: SessionObserver;
   readonly #parser: RequestParser;
-  readonly #outbox: Outbox;
-  readonly #queue: ReplyQueue;
-  readonly #window: ReplyWindow;
+  readonly #replies: SessionReplies;
   readonly #run: RequestRun;
   readonly #login: SessionLogin;
   readonly #deliveries: SessionDeliveries;
-  readonly #stall: StallGuard;
   readonly #performer: CommandPerformer;
 
   #epoch = 0;
@@ -69,39 +62,13 @@ export class Session implements ReplyTarget {
     this.#database = options.database;
     this.#observer = options.observer;
     this.#parser = new RequestParser(options.limits.unauthenticated);
-    this.#outbox = new Outbox(
-      this.#socket,
-      () => {
-        this.#stall.check();
+    this.#replies = new SessionReplies({
+      socket: this.#socket,
+      limits: options.limits,
+      target: this,
+      onDone: (exchange) => {
+        this.#observer.exchangeDone(exchange);
       },
-      () => this.#queue.midway,
-    );
-    this.#queue = new ReplyQueue(this.#outbox, (exchange) => {
-      this.#observer.exchangeDone(exchange);
-    });
-    this.#window = new ReplyWindow(options.limits.maxPipelineDepth, options.limits.maxClientOutputBytes);
-    this.#run = new RequestRun(this, this.#queue);
-    this.#login = new SessionLogin(options.database, options.policy, options.observer, () => {
-      this.#observer.dropped("Redis does not let its user in any more");
-      this.drain();
-    });
-    // Always the same shard, so that commands without a key keep their order.
-    const homeSlot = (options.id * 2_654_435_761) % SLOTS;
-    const host = this.#makeHost();
-    const stream = {
-      pass: (place: Exchange, bytes: Buffer) => {
-        this.#pass(place, bytes);
-      },
-      passed: (place: Exchange) => {
-        this.#passed(place);
-      },
-      torn: (reason: string) => {
-        this.#torn(reason);
-      },
-    };
-    this.#deliveries = new SessionDeliveries({ ...host, ...stream, homeSlot, context: () => this.#login.context });
-    this.#performer = new CommandPerformer({ ...host, homeSlot, login: this.#login, deliveries: this.#deliveries });
-    this.#stall = new StallGuard(options.socket, options.limits, () => this.#queue.heldBytes, {
       onStall: () => {
         this.#performer.pause();
         this.#deliveries.pause();
@@ -116,6 +83,27 @@ export class Session implements ReplyTarget {
         this.drop("the client does not read its replies");
       },
     });
+    this.#run = new RequestRun(this, this.#replies.queue);
+    this.#login = new SessionLogin(options.database, options.policy, options.observer, () => {
+      this.#observer.dropped("Redis does not let its user in any more");
+      this.drain();
+    });
+    // Always the same shard, so that commands without a key keep their order.
+    const homeSlot = (options.id * 2_654_435_761) % SLOTS;
+    const host = this.#makeHost();
+    const stream = {
+      pass: (place: Exchange, bytes: Buffer) => {
+        if (!this.#ended) this.#replies.pass(place, bytes);
+      },
+      passed: (place: Exchange) => {
+        this.#passed(place);
+      },
+      torn: (reason: string) => {
+        this.#torn(reason);
+      },
+    };
+    this.#deliveries = new SessionDeliveries({ ...host, ...stream, homeSlot, context: () => this.#login.context });
+    this.#performer = new CommandPerformer({ ...host, homeSlot, login: this.#login, deliveries: this.#deliveries });
     this.#listen();
   }
 
@@ -126,11 +114,11 @@ export class Session implements ReplyTarget {
 
   /** What it holds in memory. */
   get bytes(): SessionState["bytes"] {
-    const { requestBytes, heldBytes } = this.#queue;
+    const { requestBytes, heldBytes } = this.#replies.queue;
     return {
       in: this.#parser.buffered + requestBytes,
       held: heldBytes + this.#deliveries.heldBytes,
-      out: this.#socket.writableLength + this.#outbox.length,
+      out: this.#replies.unread,
     };
   }
 
@@ -144,7 +132,7 @@ export class Session implements ReplyTarget {
   state(): SessionState {
     return {
       redisUser: this.redisUser,
-      requests: this.#queue.requests,
+      requests: this.#replies.queue.requests,
       bytes: this.bytes,
       pausedFor: this.#pauses(),
     };
@@ -152,27 +140,13 @@ export class Session implements ReplyTarget {
 
   /** As `state`, with its requests and its own connections. Goes through all that its Redis user has under way. */
   detail(): SessionDetail {
-    const { users } = this.#login;
-    const nodes = new Map<Exchange, string>();
-    for (const connection of users?.all() ?? []) for (const exchange of connection.underWay()) nodes.set(exchange, addressKey(connection.address));
-    const { own, subscription, waiting } = this.#performer;
-    const owed = requestStates(this.#queue.owed(), this.#database.table, (exchange) => nodes.get(exchange), performance.now());
-    const subscribed = subscription === undefined ? [] : requestStates(subscription.owed(), this.#database.table, () => addressKey(subscription.node), performance.now());
-    return {
-      ...this.state(),
-      queue: [...owed, ...subscribed],
-      connections: [
-        ...(own === undefined ? [] : [{ node: addressKey(own.address), why: "state that the session left in it" as const }]),
-        ...(subscription === undefined ? [] : [{ node: addressKey(subscription.node), why: "subscription" as const }]),
-        ...[...this.#deliveries.lentNodes()].map((node) => ({ node: addressKey(node), why: waiting ? ("a command that waits" as const) : ("a request that is sent by itself" as const) })),
-      ],
-    };
+    return detailOf(this.state(), this.#replies.queue.owed(), this.#login.users, this.#performer, this.#deliveries, this.#database.table);
   }
 
   /** Ends the session as soon as nothing is owed to the client: at once, where it waits or has subscriptions. */
   drain(): void {
     this.#closing = true;
-    if (this.#performer.waiting || this.#performer.subscribed || this.#queue.empty) this.#finish();
+    if (this.#performer.waiting || this.#performer.subscribed || this.#replies.empty) this.#finish();
   }
 
   /** Ends the session now. */
@@ -182,33 +156,31 @@ export class Session implements ReplyTarget {
 
   deliver(exchange: Exchange, bytes: Buffer, start: number, end: number, complete: number): void {
     if (this.#ended) return;
-    this.#stall.note(this.#window.add(end - start, complete));
-    this.#queue.deliver(exchange, bytes, start, end);
-    if (this.#queue.heldBytes > this.#options.limits.maxClientOutputBytes) this.#stall.check();
+    this.#replies.deliver(exchange, bytes, start, end, complete);
     this.#afterReplies();
   }
 
   redirected(exchange: Exchange, redirection: Redirection, error: Buffer): Exchange | undefined {
     const { request, rest } = cutBehindAnswered(exchange);
     if (this.#ended) return rest;
-    const again = this.#standIn(exchange, request);
-    if (rest !== undefined) this.#queue.insertBehind(again, rest);
+    const again = this.#replies.standIn(exchange, request);
+    if (rest !== undefined) this.#replies.queue.insertBehind(again, rest);
     if (this.#performer.own !== undefined) {
       // What the session left in its connection (a database, a transaction) holds on no other.
       this.#fill(again, error);
-      this.#queue.settle();
+      this.#replies.queue.settle();
       return rest;
     }
     this.#deliveries.again(again, request, (delivery) => {
       delivery.resumeAfter(redirection, error);
     });
-    this.#queue.settle();
+    this.#replies.queue.settle();
     return rest;
   }
 
   lost(exchange: Exchange, sent: boolean, reason: UpstreamError): void {
     if (this.#ended || this.#finished) return;
-    if (exchange.torn && !this.#queue.dropTorn(exchange)) {
+    if (exchange.torn && !this.#replies.queue.dropTorn(exchange)) {
       this.#torn(reason.message);
       return;
     }
@@ -219,14 +191,14 @@ export class Session implements ReplyTarget {
     let cut: Exchange | undefined = exchange;
     while (cut !== undefined) {
       const { request, rest } = cutBehindAnswered(cut);
-      const again = this.#standIn(cut, request);
-      if (rest !== undefined) this.#queue.insertBehind(again, rest);
+      const again = this.#replies.standIn(cut, request);
+      if (rest !== undefined) this.#replies.queue.insertBehind(again, rest);
       this.#deliveries.again(again, request, (delivery) => {
         delivery.resumeAfterLoss(sent, reason);
       });
       cut = rest;
     }
-    this.#queue.settle();
+    this.#replies.queue.settle();
     this.#afterReplies();
   }
 
@@ -254,7 +226,7 @@ export class Session implements ReplyTarget {
       socket.setTimeout(limits.idleTimeoutMs);
       socket.on("timeout", () => {
         // A hold is the proxy's own waiting, as for a login's answer; a client that does not read has a limit of its own.
-        if (this.#finished || this.#holds > 0 || !this.#queue.empty || this.#performer.subscribed) return;
+        if (this.#finished || this.#holds > 0 || !this.#replies.empty || this.#performer.subscribed) return;
         this.drop(`idle for ${limits.idleTimeoutMs} ms`);
       });
     }
@@ -267,7 +239,7 @@ export class Session implements ReplyTarget {
     let starved = false;
     try {
       // Requests under way were sent by the old topology: those behind them must not overtake them on the new one.
-      if (this.#epoch !== this.#database.epoch && this.#queue.empty) this.#epoch = this.#database.epoch;
+      if (this.#epoch !== this.#database.epoch && this.#replies.empty) this.#epoch = this.#database.epoch;
       const current = this.#epoch === this.#database.epoch;
       const accepting = this.#observer.accepting();
       if (!accepting) this.#waitForAudit();
@@ -285,30 +257,28 @@ export class Session implements ReplyTarget {
       this.#breach(error);
     }
     this.#processing = false;
-    if (this.#inputEnded && this.#holds === 0 && this.#queue.empty) this.#finish();
+    if (this.#inputEnded && this.#holds === 0 && this.#replies.empty) this.#finish();
     // Reading goes on while requests are held, up to a bound: it is how the end of the client is seen. What is buffered of a
     // request that is not whole counts for nothing here: the rest of it is what is waited for.
     else if (!starved && this.#parser.buffered > READ_AHEAD_BYTES) this.#socket.pause();
-    else if (!this.#stall.stalled) this.#socket.resume();
+    else if (!this.#replies.stalled) this.#socket.resume();
   }
 
-  /** Whether one more request may be under way: neither are they too many, nor have they and the replies that wait too many bytes. */
   #hasRoom(): boolean {
-    const { requests, requestBytes, heldBytes } = this.#queue;
-    return requests + this.#run.count < this.#window.size && requestBytes + heldBytes < this.#options.limits.maxClientOutputBytes;
+    return this.#replies.hasRoom(this.#run.count);
   }
 
   /** Why no further request is taken; empty where one would be. */
   #pauses(): Pause[] {
     const reasons: readonly (readonly [boolean, Pause])[] = [
-      [this.#stall.stalled, "the client does not read its replies"],
+      [this.#replies.stalled, "the client does not read its replies"],
       [this.#login.pending, "a login is checked"],
       [this.#performer.waiting, "a command waits in Redis"],
       [!this.#performer.waiting && this.#holds > 0 && this.#deliveries.count > 0, "requests are sent one by one"],
       [this.#whenDrained !== undefined, "requests before it are to be answered"],
       [!this.#observer.accepting(), "the audit does not keep up"],
       [!this.#hasRoom(), "as many requests as it may have are under way"],
-      [this.#epoch !== this.#database.epoch && !this.#queue.empty, "requests under way were sent by an older topology"],
+      [this.#epoch !== this.#database.epoch && !this.#replies.empty, "requests under way were sent by an older topology"],
       [this.#closing, "it ends when it is owed nothing more"],
     ];
     return reasons.flatMap(([holds, reason]) => (holds ? [reason] : []));
@@ -367,7 +337,7 @@ export class Session implements ReplyTarget {
         this.#fill(place, reply);
       },
       write: (bytes: Buffer) => {
-        this.#outbox.append(bytes, 0, bytes.length);
+        this.#replies.write(bytes);
       },
       loginChanged: () => {
         const { authenticated, unauthenticated } = this.#options.limits;
@@ -382,39 +352,18 @@ export class Session implements ReplyTarget {
   /** A place in the queue for a request whose reply the proxy itself puts in. */
   #place(request: Request): Exchange {
     this.#run.send(this.#now);
-    const exchange = new Exchange(this, request.frame, request.start, request.end, 1, this.#now);
-    this.#queue.push(exchange);
-    return exchange;
-  }
-
-  #standIn(behind: Exchange, request: Buffer): Exchange {
-    const exchange = new Exchange(this, request, 0, request.length, 1, behind.startedAt);
-    this.#queue.insertBehind(behind, exchange);
-    return exchange;
+    return this.#replies.place(request.frame, request.start, request.end, this.#now);
   }
 
   #fill(place: Exchange, reply: Buffer): void {
     if (this.#ended) return;
-    const failure = errorWord(reply);
-    if (failure !== undefined) place.failures = [{ index: 0, word: failure }];
-    place.answered = 1;
-    this.#window.expect(reply.length);
-    this.#stall.note(reply.length);
-    this.#queue.deliver(place, reply, 0, reply.length);
+    this.#replies.fill(place, reply);
     this.#afterReplies();
-  }
-
-  #pass(place: Exchange, bytes: Buffer): void {
-    if (this.#ended) return;
-    this.#stall.note(this.#window.add(bytes.length, 0));
-    this.#queue.deliver(place, bytes, 0, bytes.length);
   }
 
   #passed(place: Exchange): void {
     if (this.#ended) return;
-    this.#window.add(0, 1);
-    place.answered = 1;
-    this.#queue.settle();
+    this.#replies.passed(place);
     this.#afterReplies();
   }
 
@@ -427,7 +376,7 @@ export class Session implements ReplyTarget {
   /** Runs `then` when all earlier requests are answered; until then no other is taken. */
   #drained(then: () => void): void {
     this.#run.send(this.#now);
-    if (this.#queue.empty) {
+    if (this.#replies.empty) {
       then();
       return;
     }
@@ -444,12 +393,12 @@ export class Session implements ReplyTarget {
     exchange.count = exchange.answered + 1;
     this.#fill(exchange, error);
     exchange.answered = exchange.count;
-    this.#queue.settle();
+    this.#replies.queue.settle();
     this.#finish();
   }
 
   #afterReplies(): void {
-    if (this.#queue.empty) {
+    if (this.#replies.empty) {
       const then = this.#whenDrained;
       this.#whenDrained = undefined;
       then?.();
@@ -476,8 +425,7 @@ export class Session implements ReplyTarget {
     this.#run.send(this.#now);
     const text = error instanceof Error ? error.message : String(error);
     this.#observer.dropped(text);
-    const place = new Exchange(this, Buffer.alloc(0), 0, 0, 1, this.#now);
-    this.#queue.push(place);
+    const place = this.#replies.place(EMPTY, 0, 0, this.#now);
     this.#closing = true;
     this.#fill(place, encodeError(`ERR Protocol error: ${text}`));
   }
@@ -487,18 +435,16 @@ export class Session implements ReplyTarget {
     if (this.#finished) return;
     this.#finished = this.#closing = true;
     this.#performer.cancelWaiting();
-    this.#outbox.flush();
+    this.#replies.flush();
     closeGently(this.#socket, this.#options.limits.clientStallMs);
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#stall.stop();
     this.#deliveries.cancel();
     this.#performer.end();
-    this.#queue.abandon();
-    this.#outbox.clear();
+    this.#replies.end();
     this.#login.end();
     this.#options.onEnd(this);
   }
