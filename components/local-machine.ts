@@ -7,7 +7,7 @@ import { DeclarationError } from "./declaration-error.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 import { describeForeign } from "./provider/directory-resource.ts";
 import { findPortObstacle } from "./provider/ports.ts";
-import { directoryOf } from "./provider/process-record.ts";
+import { directoryOf, listProcesses } from "./provider/process-record.ts";
 import { stackName } from "./provider/resources.ts";
 import { examination, examinationEnvironment, readExamination, UnsupportedRedisError } from "./redis-server.ts";
 import type { DeclaredParameters } from "./redis-server.ts";
@@ -46,9 +46,10 @@ const answerLimitMs = 10_000;
  */
 export async function checkLocalMachine(needs: MachineNeeds): Promise<void> {
   const home = await realPath(needs.directory);
+  const inhabitants = await processesIn(home);
   const problems = await Promise.all([
     describeDirectory(needs.directory),
-    ...needs.listens.map((address) => describeAddress(address, home)),
+    ...needs.listens.map((address) => describeAddress(address, home, inhabitants)),
     describeRedisServer(needs),
     describeRedisCli(needs.redisCli),
   ]);
@@ -75,11 +76,18 @@ async function realPath(path: string): Promise<string> {
 }
 
 /** What already listens there and works in the environment's own directory is a part of it. */
-async function describeAddress({ property, host, port }: MachineNeeds["listens"][number], home: string): Promise<string | undefined> {
-  const obstacle = await findPortObstacle(host, port);
+async function describeAddress({ property, host, port }: MachineNeeds["listens"][number], home: string, inhabitants: readonly number[]): Promise<string | undefined> {
+  const obstacle = await findPortObstacle(host, port, inhabitants);
   if (obstacle === undefined) return undefined;
   const workplace = obstacle.pid === undefined ? undefined : await directoryOf(obstacle.pid);
   return workplace?.startsWith(`${home}/`) === true ? undefined : `${property}: ${obstacle.reason}`;
+}
+
+/** Processes that work in a directory or below it. */
+async function processesIn(directory: string): Promise<readonly number[]> {
+  const pids = await listProcesses();
+  const workplaces = await Promise.all(pids.map(directoryOf));
+  return pids.filter((_, index) => workplaces[index]?.startsWith(`${directory}/`) === true);
 }
 
 async function describeRedisServer({ redisServer, parameters }: MachineNeeds): Promise<string | undefined> {

@@ -2,7 +2,7 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
 import { basename } from "node:path";
 import { poll } from "./poll.ts";
-import { executableOf } from "./process-record.ts";
+import { executableOf, listProcesses } from "./process-record.ts";
 
 /** Why a program cannot listen at an address. */
 export interface PortObstacle {
@@ -22,9 +22,9 @@ const unseenLimitMs = 1000;
 
 /**
  * Tries to listen at an address; undefined if it is free. Nothing listens afterwards.
- * @param likely process that is expected there: it is looked at first, and all others only where it does not hold the port
+ * @param likely processes that are expected there: they are looked at first, and all others only where none of them holds the port
  */
-export async function findPortObstacle(host: string, port: number, likely?: number): Promise<PortObstacle | undefined> {
+export async function findPortObstacle(host: string, port: number, likely: readonly number[] = []): Promise<PortObstacle | undefined> {
   let obstacle: PortObstacle | undefined;
   await poll(
     unseenLimitMs,
@@ -62,33 +62,58 @@ function tryListening(host: string, port: number): Promise<string | undefined> {
 }
 
 /** The process that listens on a TCP port, as far as this user may see (proc(5): /proc/net/tcp, /proc/<pid>/fd). */
-async function findListener(port: number, likely: number | undefined): Promise<Holder | undefined> {
-  const inodes = (await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map((file) => listeningInodes(file, port)))).flat();
-  if (inodes.length === 0) return undefined;
-  const holderIn = (holders: ReadonlyMap<string, number>): number | undefined => inodes.map((inode) => holders.get(inode)).find((holder) => holder !== undefined);
-  const pid = (likely === undefined ? undefined : holderIn(await lookForSockets([String(likely)]))) ?? holderIn(await socketHolders());
+async function findListener(port: number, likely: readonly number[]): Promise<Holder | undefined> {
+  const sockets = (await listeningSockets()).get(port) ?? [];
+  if (sockets.length === 0) return undefined;
+  const holderIn = (holders: ReadonlyMap<string, number>): number | undefined => sockets.map((socket) => holders.get(socket)).find((holder) => holder !== undefined);
+  const pid = (likely.length === 0 ? undefined : holderIn(await socketHolders(likely))) ?? holderIn(await socketHolders());
   return pid === undefined ? undefined : { pid, name: await programName(pid) };
 }
 
-let looking: Promise<ReadonlyMap<string, number>> | undefined;
-
 /**
- * Which process holds which socket. Whoever asks while a look at all processes is going on shares it: an environment asks
- * for a dozen ports at once. A holder that such a look has missed is found by the next one.
+ * Whoever asks while the same look is going on shares it: an environment asks for a dozen ports at once. What such a look has
+ * missed is found by the next one.
  */
-function socketHolders(): Promise<ReadonlyMap<string, number>> {
-  looking ??= readdir("/proc")
-    .then((names) => lookForSockets(names.filter((name) => /^\d+$/.test(name))))
-    .finally(() => (looking = undefined));
-  return looking;
+class SharedLooks<T> {
+  readonly #underWay = new Map<string, Promise<T>>();
+
+  share(what: string, look: () => Promise<T>): Promise<T> {
+    const shared = this.#underWay.get(what);
+    if (shared !== undefined) return shared;
+    const begun = look().finally(() => this.#underWay.delete(what));
+    this.#underWay.set(what, begun);
+    return begun;
+  }
 }
 
-async function lookForSockets(pids: readonly string[]): Promise<ReadonlyMap<string, number>> {
+const holderLooks = new SharedLooks<ReadonlyMap<string, number>>();
+const socketLooks = new SharedLooks<ReadonlyMap<number, readonly string[]>>();
+
+/** Which of these processes, or of all, holds which socket. */
+function socketHolders(pids?: readonly number[]): Promise<ReadonlyMap<string, number>> {
+  return holderLooks.share(String(pids), async () => lookForSockets(pids ?? (await listProcesses())));
+}
+
+/** The sockets that listen, by port. */
+function listeningSockets(): Promise<ReadonlyMap<number, readonly string[]>> {
+  return socketLooks.share("all", async () => {
+    const tables = await Promise.all(["/proc/net/tcp", "/proc/net/tcp6"].map((file) => readFile(file, "utf8").catch(() => "")));
+    const entries = tables.flatMap((table) => [...table.matchAll(listeningEntry)].map(([, port, inode]) => [Number.parseInt(port!, 16), `socket:[${inode!}]`] as const));
+    const sockets = new Map<number, string[]>();
+    for (const [port, socket] of entries) sockets.set(port, [...(sockets.get(port) ?? []), socket]);
+    return sockets;
+  });
+}
+
+/** A line of a table of sockets: number, local address, remote address, state 0A (listening), queues, timer, retransmits, uid, timeout, inode. */
+const listeningEntry = /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) \S+ 0A \S+ \S+ \S+ +\d+ +\d+ (\d+) /gm;
+
+async function lookForSockets(pids: readonly number[]): Promise<ReadonlyMap<string, number>> {
   const holders = new Map<string, number>();
   for (const pid of pids) {
     const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
     const targets = await Promise.all(descriptors.map((descriptor) => readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "")));
-    for (const target of targets.filter((name) => name.startsWith("socket:"))) holders.set(target, holders.get(target) ?? Number(pid));
+    for (const target of targets.filter((name) => name.startsWith("socket:"))) holders.set(target, holders.get(target) ?? pid);
   }
   return holders;
 }
@@ -97,15 +122,4 @@ async function lookForSockets(pids: readonly string[]): Promise<ReadonlyMap<stri
 async function programName(pid: number): Promise<string> {
   const executable = await executableOf(pid);
   return executable === undefined ? (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "a program")).trim() : basename(executable);
-}
-
-async function listeningInodes(table: string, port: number): Promise<string[]> {
-  const listening = "0A";
-  const text = await readFile(table, "utf8").catch(() => "");
-  return text
-    .split("\n")
-    .slice(1)
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[3] === listening && Number.parseInt(fields[1]?.split(":")[1] ?? "", 16) === port)
-    .map((fields) => `socket:[${fields[9] ?? ""}]`);
 }

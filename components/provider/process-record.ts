@@ -1,4 +1,4 @@
-import { readFile, readlink, rename, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, readlink, rename, rm, writeFile } from "node:fs/promises";
 import { ignoreAbsent } from "./atomic-file.ts";
 
 /** A process as its record names it. The three together are never another process's: pids are used again, moments and boots are not. */
@@ -65,6 +65,11 @@ export async function executableOf(pid: number): Promise<string | undefined> {
 /** The directory that the process works in; ends in ` (deleted)` where that is gone. Undefined as in {@link executableOf}. */
 export async function directoryOf(pid: number): Promise<string | undefined> {
   return readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+}
+
+/** Process ids of all processes. */
+export async function listProcesses(): Promise<readonly number[]> {
+  return (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
 /** How the kernel tells that a process works in a directory that was deleted: behind its path (proc(5), /proc/<pid>/cwd). */

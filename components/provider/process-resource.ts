@@ -65,7 +65,7 @@ async function preflight({ known, unknown }: KnownInputs<typeof fields>, old: Pr
   }
   const own = await findOwn(known);
   for (const { host, port: number } of known.listens ?? []) {
-    const obstacle = await findPortObstacle(host, number, own?.pid);
+    const obstacle = await findPortObstacle(host, number, own === undefined ? [] : [own.pid]);
     // Our own process there is no obstacle: it is running already, or left by an interrupted run.
     if (obstacle !== undefined && (own === undefined || obstacle.pid !== own.pid)) failures.push({ property: "listens", reason: obstacle.reason });
   }
