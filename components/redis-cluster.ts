@@ -133,6 +133,7 @@ export class RedisCluster extends pulumi.ComponentResource {
         directory: pulumi.interpolate`${directory}/${address.port}`,
         replication: { user: "replica-user", password: passwordOf("replica-user") },
         provisioner: { user: "provisioner", password: passwordOf("provisioner") },
+        clusterFile: clusterFileIn(args),
         peers: (args.nodes ?? defaultNodes).filter((peer) => peer !== address),
       },
       { parent: this, dependsOn: declaration },

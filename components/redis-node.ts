@@ -55,6 +55,8 @@ export interface RedisNodeArgs extends RedisNodeSettings {
    * its replicas takes over before it is stopped or started.
    */
   readonly peers?: readonly NodeAddress[];
+  /** Where it is written down that its cluster is formed; as long as it is, the node is not deleted while the cluster lives on it. */
+  readonly clusterFile?: pulumi.Input<string>;
   /** The directory that the node's own stands in, where it is made by the stack too. */
   readonly parentDirectory?: pulumi.Resource;
 }
@@ -106,6 +108,7 @@ export class RedisNode extends pulumi.ComponentResource {
         readyRedis: { host: ip, port, ...this.login },
         nodeDeclaration: { conf: redisConf, acl: args.usersAcl, certificate: certificate.certPem },
         clusterPeers: [...(args.peers ?? [])],
+        ...(args.clusterFile !== undefined && { clusterFile: args.clusterFile }),
         readyLimitSeconds: 60,
         // No reason for a restart: the node is told what differs, and restarted only where Redis fixes a parameter at its start.
         reloadOn: {

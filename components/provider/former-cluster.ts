@@ -7,11 +7,11 @@ import type { MemberView } from "../formation-plan.ts";
 import { ignoreAbsent } from "./atomic-file.ts";
 
 /** Where a node keeps its id and its peers, in its data directory (`cluster-config-file`). */
-const clusterFile = "nodes.conf";
+export const nodesFile = "nodes.conf";
 
 /** Whether a node that works in this directory has been in a cluster. */
 export async function hasClusterState(directory: string): Promise<boolean> {
-  return access(join(directory, clusterFile)).then(
+  return access(join(directory, nodesFile)).then(
     () => true,
     () => false,
   );
@@ -23,7 +23,7 @@ export async function hasClusterState(directory: string): Promise<boolean> {
  * @param nodes all that are declared
  */
 export async function describeFormerCluster(directory: string, nodes: readonly NodeAddress[]): Promise<string | undefined> {
-  const text = await readFile(join(directory, clusterFile), "utf8").catch(ignoreAbsent);
+  const text = await readFile(join(directory, nodesFile), "utf8").catch(ignoreAbsent);
   const declared = new Set(nodes.map(nodeName));
   const strangers = othersIn(text ?? "").map(({ address }) => address).filter((address) => address !== "" && !declared.has(address));
   if (strangers.length === 0) return undefined;

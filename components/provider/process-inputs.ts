@@ -23,6 +23,8 @@ export const processFields = {
   proxyDeclaration: optional(object({ url: text, program: sha256, configuration: sha256 })),
   /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
   clusterPeers: withDefault(list(object({ host: text, port })), []),
+  /** Where it is written down that this cluster is formed: as long as it is, a node that the cluster lives on is not deleted. */
+  clusterFile: optional(path),
   /**
    * With this argument and a process id behind the others, the program takes clients beside the process that it replaces, and has
    * that one end. Without it, that one ends first.

@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import type { Finding } from "../drift.ts";
 import { bringUp, describeProcess, nodeOf, NotReadyError } from "./bring-up.ts";
+import { checkDeparture } from "./departure.ts";
 import { foretellProcess } from "./foretell-process.ts";
 import { describeFormerCluster } from "./former-cluster.ts";
 import { stop } from "./launch.ts";
@@ -22,7 +23,7 @@ export const processResource: ResourceType<typeof fields> = {
   fields,
   leftOut: ["nodeDeclaration", "proxyDeclaration"],
   // Told to a running program they change nothing about it; the next start uses them.
-  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "takeOverArgument", "readyLimitSeconds", "stopLimitSeconds"],
+  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "clusterFile", "takeOverArgument", "readyLimitSeconds", "stopLimitSeconds"],
   replaceOn: ["recordFile"],
   outputs: ["pid", "bundleRevision"],
   // What a node is told while it runs leaves its process alone; so whoever depends on the process is left alone too.
@@ -50,6 +51,7 @@ export const processResource: ResourceType<typeof fields> = {
   update,
   foretell: foretellProcess,
   async delete(inputs) {
+    await checkDeparture(inputs);
     const record = await findOwn(inputs);
     if (record !== undefined) await stop(record, inputs.stopLimitSeconds * 1000);
     await removeRecord(inputs.recordFile);

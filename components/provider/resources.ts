@@ -18,6 +18,15 @@ export function stackName(): string {
   return `${pulumi.getProject()}/${pulumi.getStack()}`;
 }
 
+/**
+ * For things that have a place in the world: the new one cannot stand beside the old. The provider says so where it has one
+ * replaced, but is not asked where a person does (`pulumi up --replace`): then the old one would be removed after the new one was
+ * found in its place.
+ */
+function inPlace(opts: pulumi.CustomResourceOptions | undefined): pulumi.CustomResourceOptions {
+  return pulumi.mergeOptions({ deleteBeforeReplace: true }, opts);
+}
+
 /** Inputs of {@link Directory}. */
 export interface DirectoryArgs {
   /** Absolute path. */
@@ -36,7 +45,7 @@ export class Directory extends pulumi.CustomResource {
   declare readonly path: pulumi.Output<string>;
 
   constructor(name: string, args: DirectoryArgs, opts?: pulumi.CustomResourceOptions) {
-    super("redisaccess:index:Directory", name, { stack: stackName(), ...args }, opts);
+    super("redisaccess:index:Directory", name, { stack: stackName(), ...args }, inPlace(opts));
   }
 }
 
@@ -64,7 +73,7 @@ export class File extends pulumi.CustomResource {
   declare readonly sha256: pulumi.Output<string>;
 
   constructor(name: string, args: FileArgs, opts?: pulumi.CustomResourceOptions) {
-    super("redisaccess:index:File", name, { ...args, sha256: undefined }, opts);
+    super("redisaccess:index:File", name, { ...args, sha256: undefined }, inPlace(opts));
   }
 }
 
@@ -96,6 +105,8 @@ export interface ProcessArgs {
   readonly proxyDeclaration?: pulumi.Input<{ url: pulumi.Input<string>; program: pulumi.Input<string>; configuration: pulumi.Input<string> }>;
   /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
   readonly clusterPeers?: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
+  /** Where it is written down that this cluster is formed: as long as it is, a node that the cluster lives on is not deleted. */
+  readonly clusterFile?: pulumi.Input<string>;
   /** With it and a process id the program takes clients beside the process that it replaces, and has that one end; without it, that one ends first. */
   readonly takeOverArgument?: pulumi.Input<string>;
   /** Default 30. */
@@ -118,7 +129,7 @@ export class Process extends pulumi.CustomResource {
   declare readonly drift: pulumi.Output<Finding[]>;
 
   constructor(name: string, args: ProcessArgs, opts?: pulumi.CustomResourceOptions) {
-    super("redisaccess:index:Process", name, { ...args, pid: undefined, state: undefined, drift: undefined }, opts);
+    super("redisaccess:index:Process", name, { ...args, pid: undefined, state: undefined, drift: undefined }, inPlace(opts));
   }
 }
 
@@ -224,6 +235,6 @@ export class ClusterFormation extends pulumi.CustomResource {
   declare readonly nodeIds: pulumi.Output<string[]>;
 
   constructor(name: string, args: ClusterFormationArgs, opts?: pulumi.CustomResourceOptions) {
-    super("redisaccess:index:ClusterFormation", name, { ...args, nodeIds: undefined, drift: undefined }, opts);
+    super("redisaccess:index:ClusterFormation", name, { ...args, nodeIds: undefined, drift: undefined }, inPlace(opts));
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { NodeAddress } from "../cluster-plan.ts";
 import { nodeName } from "../cluster-plan.ts";
+import { ownMember } from "../formation-plan.ts";
 import type { MemberView, NodeView } from "../formation-plan.ts";
 import { withNode } from "./node-client.ts";
 import type { NodeAccess } from "./node-client.ts";
@@ -55,7 +56,7 @@ export async function handOver(succession: Succession, stillRuns: () => Promise<
   const outcome = await poll(
     limitMs,
     async () => {
-      const [own, views] = await Promise.all([look(node, node).catch(() => undefined), lookAtAll(node, peers)]);
+      const [own, views] = await Promise.all([lookAtNode(node, node).catch(() => undefined), lookAtAll(node, peers)]);
       if (own === undefined && !(await stillRuns())) return "silent";
       const self = own === undefined ? memberAt(node, views) : ownMember(own);
       if (self === undefined || self.slots === 0) {
@@ -85,7 +86,7 @@ export async function handOver(succession: Succession, stillRuns: () => Promise<
 
 /** Whether a running node owns slots; where it does not answer, whether its peers hold it for an owner. */
 export async function leads(node: NodeAccess, peers: readonly NodeAddress[]): Promise<boolean> {
-  const own = await look(node, node).catch(() => undefined);
+  const own = await lookAtNode(node, node).catch(() => undefined);
   const self = own === undefined ? memberAt(node, await lookAtAll(node, peers)) : ownMember(own);
   return self !== undefined && self.slots > 0;
 }
@@ -126,21 +127,21 @@ export function describeStanding(node: NodeAddress, peers: readonly NodeView[]):
 }
 
 /** A node as its peers hold it; as an owner of slots, if any of them does. */
-function memberAt(node: NodeAddress, views: readonly NodeView[]): MemberView | undefined {
+export function memberAt(node: NodeAddress, views: readonly NodeView[]): MemberView | undefined {
   const held = views.flatMap(({ members }) => members.filter(({ address }) => address === nodeName(node)));
   return held.find(({ slots }) => slots > 0) ?? held[0];
 }
 
-function ownMember(view: NodeView): MemberView {
-  // observeNode refuses an answer in which the node does not name itself.
-  return view.members.find(({ id }) => id === view.id)!;
-}
-
-async function lookAtAll(node: NodeAccess, peers: readonly NodeAddress[]): Promise<NodeView[]> {
-  const looks = await Promise.allSettled(peers.map((peer) => look(node, peer)));
+/** What those of its peers say that answer. */
+export async function lookAtAll(node: NodeAccess, peers: readonly NodeAddress[]): Promise<NodeView[]> {
+  const looks = await Promise.allSettled(peers.map((peer) => lookAtNode(node, peer)));
   return looks.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }
 
-function look(node: NodeAccess, { host, port }: NodeAddress): Promise<NodeView> {
+/**
+ * Looks at a node of the cluster with another one's login.
+ * @throws {NodeUnreachableError} it does not answer
+ */
+export function lookAtNode(node: NodeAccess, { host, port }: NodeAddress): Promise<NodeView> {
   return withNode({ ...node, host, port }, (call) => observeNode({ host, port }, call));
 }

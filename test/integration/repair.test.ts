@@ -64,6 +64,25 @@ describe("a running environment", () => {
     await environment.succeed("preview", "--refresh", "--expect-no-changes");
   }
 
+  test("keeps nodes that its cluster lives on, though an update is told to replace them", async () => {
+    const all = await members();
+    const [master, owner] = [...all].find(([, { slots }]) => slots > 0)!;
+    const [replica] = [...all].find(([, { masterId }]) => masterId === owner.id)!;
+    const before = environment.processes();
+    const dependences = [
+      [master, `it owns ${owner.slots} slots with \\d+ keys`],
+      [replica, `it is the only replica of 127\\.0\\.0\\.1:${master}, which owns ${owner.slots} slots`],
+    ] as const;
+    for (const [port, dependence] of dependences) {
+      const { status, stdout, stderr } = await environment.pulumi("up", "--yes", "--skip-preview", "--replace", environment.urnOf(`${nodeName(port)}-process`));
+      assert.ok(status !== null && status !== 0, "it came to an end, and failed");
+      assert.match(stdout + stderr, new RegExp(`127\\.0\\.0\\.1:${port} is neither stopped nor removed: ${dependence}\\.`));
+    }
+    assert.deepEqual(environment.processes(), before);
+    assert.deepEqual((await members()).get(master)!.ranges, owner.ranges);
+    await mend([], []);
+  });
+
   test("gets back killed processes and files that were deleted, emptied, edited or opened to others", async () => {
     const [killed, bundle, acl, conf, key] = environment.nodePorts as [number, number, number, number, number];
     await kill(recordOf(killed));

@@ -225,6 +225,17 @@ export class Environment {
     };
   }
 
+  /**
+   * The URN of a resource by its name.
+   * @throws Error there is none in the stored state, or several
+   */
+  urnOf(name: string): string {
+    const { latest } = (JSON.parse(this.state()) as { checkpoint: { latest: Checkpoint | null } }).checkpoint;
+    const urns = (latest?.resources ?? []).map(({ urn }) => urn).filter((urn) => urn.endsWith(`::${name}`));
+    if (urns.length !== 1) throw new Error(`there are ${urns.length} resources ${name}`);
+    return urns[0]!;
+  }
+
   /** Processes that work anywhere in this environment, recorded or not. */
   inhabitants(): readonly number[] {
     return processesIn(this.#root);
