@@ -91,13 +91,15 @@ export function planFormation(views: readonly NodeView[], masters: number): Form
 }
 
 /**
- * Members whose address is nobody's that we know: a foreign cluster, or one that has more nodes than declared.
+ * Members whose address is nobody's that we know: a foreign cluster, or one that has more nodes than declared. One of ours that
+ * others know by another address is none.
  * @param known all nodes that are or were declared
  */
 export function describeForeign(views: readonly NodeView[], known: readonly NodeAddress[]): string | undefined {
   const declared = new Set(known.map(nodeName));
+  const living = new Set(views.map(({ id }) => id));
   for (const view of views) {
-    const stranger = view.members.find((member) => !member.handshaking && member.address !== "" && !declared.has(member.address));
+    const stranger = view.members.find((member) => !member.handshaking && member.address !== "" && !declared.has(member.address) && !living.has(member.id));
     if (stranger === undefined) continue;
     const own = nodeName(view.node);
     return `${own} is in a cluster with ${stranger.address}, which is not declared; take that one out (redis-cli --cluster del-node ${own} ${stranger.id}), or declare nodes that are in no other cluster`;

@@ -1,6 +1,6 @@
 import { nodeName } from "./cluster-plan.ts";
 import type { Finding } from "./drift.ts";
-import { ownMember, slotCount } from "./formation-plan.ts";
+import { isAlone, ownMember, slotCount } from "./formation-plan.ts";
 import type { MemberView, NodeView } from "./formation-plan.ts";
 import { listSlots, slotsIn, writeSlots } from "./slot-ranges.ts";
 
@@ -52,6 +52,7 @@ export function compareTopology(views: readonly NodeView[], silent: ReadonlyMap<
   const parts = [
     describeSilent(silent),
     findStrangers(views, new Set([...views.map(({ node }) => nodeName(node)), ...silent.keys(), ...(declared.passers ?? [])])),
+    findMisnamed(views),
     findUnknown(views),
     findFormer(views, silent),
     findUncovered(views, owners, declared),
@@ -83,7 +84,8 @@ function describeSilent(silent: ReadonlyMap<string, string>): Part {
 }
 
 function findStrangers(views: readonly NodeView[], declared: ReadonlySet<string>): Part {
-  const all = views.flatMap(({ members }) => members).filter(({ handshaking, address }) => !handshaking && address !== "" && !declared.has(address));
+  const living = new Set(views.map(({ id }) => id));
+  const all = views.flatMap(({ members }) => members).filter(({ id, handshaking, address }) => !handshaking && address !== "" && !declared.has(address) && !living.has(id));
   const strangers = [...new Map(all.map((member) => [member.id, member])).values()];
   const isNeeded = ({ id }: MemberView): boolean => all.some((member) => member.id === id && member.slots > 0) || views.some((view) => ownMember(view).masterId === id);
   const findings = strangers.map((member): Finding => ({
@@ -94,11 +96,23 @@ function findStrangers(views: readonly NodeView[], declared: ReadonlySet<string>
   return { findings, lasting: findings.length > 0, steps: strangers.filter((member) => !isNeeded(member)).map(({ id }) => ({ kind: "evict", id })) };
 }
 
+/** Members that others know by another address than their own, as they announce it (`cluster-announce-…`). */
+function findMisnamed(views: readonly NodeView[]): Part {
+  const findings = views.flatMap((view): Finding[] => {
+    const own = nodeName(view.node);
+    const addresses = views.flatMap(({ members }) => members).filter(({ id, address, handshaking }) => id === view.id && address !== "" && !handshaking && address !== own && !address.startsWith(":"));
+    const [other] = new Set(addresses.map(({ address }) => address));
+    return other === undefined ? [] : [{ thing: `member ${own}`, declared: `known as ${own}`, actual: `known as ${other}`, mend: "cluster" }];
+  });
+  return { findings, lasting: false, steps: [] };
+}
+
 /** Members that others have forgotten, or never met. */
 function findUnknown(views: readonly NodeView[]): Part {
   const pairs = views.flatMap((at) => views.filter((to) => !at.members.some(({ id }) => id === to.id)).map((to) => ({ at, to })));
   const findings = views.flatMap((to): Finding[] => {
-    const strange = pairs.filter((pair) => pair.to === to).map(({ at }) => nodeName(at.node));
+    // Of a node that is in no cluster, that is told.
+    const strange = isAlone(to) ? [] : pairs.filter((pair) => pair.to === to && !isAlone(pair.at)).map(({ at }) => nodeName(at.node));
     return strange.length === 0 ? [] : [{ thing: `member ${nodeName(to.node)}`, declared: "known to all members", actual: `unknown to ${strange.join(", ")}`, mend: "cluster" }];
   });
   const shaking = views.some(({ members }) => members.some(({ handshaking }) => handshaking));
@@ -191,7 +205,7 @@ function findMisplacedReplicas(views: readonly NodeView[], { replicasPerMaster }
 function findUnsettled(views: readonly NodeView[]): Part {
   const findings = views.flatMap((view): Finding[] => {
     const thing = `member ${nodeName(view.node)}`;
-    if (view.members.length <= 1) return [{ thing, declared: "in the cluster", actual: "in no cluster", mend: "cluster" }];
+    if (isAlone(view)) return [{ thing, declared: "in the cluster", actual: "in no cluster", mend: "cluster" }];
     if (!view.clusterOk) return [{ thing, declared: "cluster_state:ok", actual: "cluster_state:fail", mend: "cluster" }];
     return view.inSync ? [] : [{ thing, declared: "in sync with its master", actual: "its link to the master is down, or it is being synchronised", mend: "cluster" }];
   });

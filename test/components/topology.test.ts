@@ -77,6 +77,18 @@ test("a foreign member that owns nothing is sent away, and one that owns slots i
   assert.deepEqual([owning.steps, owning.findings.map(({ mend }) => mend)], [[], ["refuse"]]);
 });
 
+test("a member that others know by another address is one of ours, and told by its own", () => {
+  const misnamed = all.map((view, index) => (index === 4 ? { ...view, address: "127.0.0.9:7005" } : view));
+  const { findings, steps } = compareTopology(views(misnamed, (index) => (index === 4 ? { members: all } : {})), new Map(), declared);
+  assert.deepEqual(findings.map(({ thing, actual, mend }) => [thing, actual, mend]), [["member 127.0.0.1:7005", "known as 127.0.0.9:7005", "cluster"]]);
+  assert.deepEqual(steps, []);
+});
+
+test("a node that is in no cluster is told so, and not by all whom it does not know", () => {
+  const reset = compareTopology(views(all, (index) => (index === 4 ? { members: [member(4, { isMaster: true, masterId: undefined })] } : {})), new Map(), declared);
+  assert.deepEqual(reset.findings.map(({ thing, actual }) => [thing, actual]), [["master 127.0.0.1:7002", "none"], ["member 127.0.0.1:7005", "in no cluster"]]);
+});
+
 test("a replica that was turned to another master turns back to the one that lacks it", () => {
   const turned = all.map((view, index) => (index === 5 ? member(5, { masterId: id(0) }) : view));
   const { findings, steps } = compareTopology(views(turned), new Map(), declared);

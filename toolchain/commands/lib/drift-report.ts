@@ -44,8 +44,11 @@ const quiet: ReadonlySet<string> = new Set(["same", "read", "refresh"]);
 /** Properties whose difference the findings of a resource tell already. */
 const toldByFindings: ReadonlySet<string> = new Set(["drift", "sha256", "mode", "owner", "state", "fingerprint"]);
 
-/** Properties that change because another resource does. */
-const consequences: ReadonlySet<string> = new Set(["memberPids"]);
+/**
+ * Properties that change because another resource does. A difference in the world has its findings; without one, `drift` is among
+ * what will be known only once that other resource has changed.
+ */
+const consequences: ReadonlySet<string> = new Set(["memberPids", "drift"]);
 
 type Told = Omit<Difference, keyof Outcome | "subject" | "resource">;
 
