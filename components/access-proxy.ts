@@ -104,6 +104,7 @@ export class AccessProxy extends pulumi.ComponentResource {
         directory: args.directory,
         logFile: at("proxy.log"),
         recordFile: at("proxy.process"),
+        privateFiles: [at("audit.log")],
         listens: [this.listen, admin],
         readyHttp: `http://${hostPort(admin)}/readyz`,
         proxyDeclaration: {

@@ -11,8 +11,9 @@ import { logLength, tailLog } from "./log-tail.ts";
 import type { NodeAccess } from "./node-client.ts";
 import { describeState, findOwn, fingerprintOf } from "./own-process.ts";
 import { poll } from "./poll.ts";
+import { closePrivateFiles } from "./private-files.ts";
 import type { ProcessInputs } from "./process-inputs.ts";
-import { hasLostDirectory, isRunning, removeRecord, restoreRecord } from "./process-record.ts";
+import { hasLostDirectory, isRunning, isSuspended, removeRecord, restoreRecord } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { loadingComplaint, probeReady, probeSettled, unsettledComplaint } from "./readiness.ts";
 import { readReference } from "./reference-server.ts";
@@ -68,6 +69,7 @@ export interface Circumstances {
  */
 export async function bringUp(inputs: ProcessInputs, { readRevision, isNew, mayOverlap }: Circumstances): Promise<Running> {
   const { readyRedis: node, clusterPeers: peers } = inputs;
+  await closePrivateFiles([inputs.logFile, ...inputs.privateFiles]);
   const running = await findOwn(inputs);
   const told = running === undefined ? undefined : await tellLive(inputs, running, readRevision);
   if (told !== undefined) return told;
@@ -114,12 +116,18 @@ async function startAnew(inputs: ProcessInputs, mayOverlap: boolean): Promise<Ru
   const running = await findOwn(inputs);
   const node = nodeOf(inputs);
   const { takeOverArgument } = inputs;
-  if (running !== undefined && mayOverlap && takeOverArgument !== undefined && !(await hasLostDirectory(running))) return succeed(inputs, running, takeOverArgument);
+  if (running !== undefined && mayOverlap && takeOverArgument !== undefined && !(await hasLostDirectory(running)) && !(await isSuspended(running))) return succeed(inputs, running, takeOverArgument);
   // A trial of the declared program with the declared texts: what would keep it from starting is found before anything is stopped.
   if (running !== undefined && node !== undefined) await readReference(node.declared.program, node.declared.conf, node.declared.acl);
   // Where the whole was not well before, one node's restart cannot be asked to heal it; nor that of a node without its data.
   const wasWell = running !== undefined && !(await hasLostDirectory(running)) && (await isWell(inputs));
-  await arrangeSuccession(inputs, running, wasWell);
+  const unsucceeded = await arrangeSuccession(inputs, running, wasWell);
+  if (running !== undefined && unsucceeded && (await isSuspended(running))) {
+    // What it holds in memory nobody else has. Where another one does, it is not resumed: it would answer clients as the master that it was.
+    process.kill(running.pid, "SIGCONT");
+    const told = await tellLive(inputs, running, undefined);
+    if (told !== undefined) return told;
+  }
   if (running !== undefined) await stop(running, inputs.stopLimitSeconds * 1000);
   const bundleRevision = node === undefined ? "" : await bundleRevisionOf(node.declared);
   const { pid } = await start(inputs, wasWell);
@@ -162,16 +170,20 @@ async function isWell(inputs: ProcessInputs): Promise<boolean> {
   return outcome !== undefined && outcome.complaint === undefined;
 }
 
-/** @throws {SuccessionError} where going on would lose data that no other node has, or take slots down that are served */
-async function arrangeSuccession(inputs: ProcessInputs, running: ProcessRecord | undefined, wasWell: boolean): Promise<void> {
+/**
+ * @returns whether it owns slots that nobody has taken over
+ * @throws {SuccessionError} where going on would lose data that no other node has, or take slots down that are served
+ */
+async function arrangeSuccession(inputs: ProcessInputs, running: ProcessRecord | undefined, wasWell: boolean): Promise<boolean> {
   const { readyRedis: node, clusterPeers: peers, directory } = inputs;
-  if (node === undefined || peers.length === 0) return;
+  if (node === undefined || peers.length === 0) return false;
   const succession = { node, peers, limitMs: inputs.readyLimitSeconds * 1000 };
   const hasData = await hasClusterState(directory);
   const problem = running === undefined ? await awaitSuccessor(succession) : await handOver(succession, () => isRunning(running));
-  if (problem === undefined) return;
+  if (problem === undefined) return false;
   if (!hasData) throw new SuccessionError(node, `its data directory ${directory} was lost, and ${problem}. Bring a replica of it back, or restore the directory`);
   if (wasWell) throw new SuccessionError(node, `it was not restarted and runs on as before, because it owns slots, and ${problem}. See that a replica of it is in sync, then run \`pulumi up\` again: it goes on from here`);
+  return true;
 }
 
 async function start(inputs: ProcessInputs, mustSettle: boolean): Promise<ProcessRecord> {

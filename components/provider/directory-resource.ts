@@ -1,4 +1,5 @@
-import { chmod, lstat, mkdir, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { chmod, chown, lstat, mkdir, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import type { Finding } from "../drift.ts";
@@ -66,29 +67,52 @@ export const directoryResource: ResourceType<typeof fields> = {
   async read(inputs, state) {
     const facts = await lstat(inputs.path).catch(ignoreAbsent);
     if (facts?.isDirectory() !== true) return undefined;
-    const actual = octal(facts.mode);
-    const finding: Finding = { thing: `mode of ${basename(inputs.path)}/`, declared: inputs.mode, actual, since: facts.ctime.toISOString(), mend: "write" };
-    return { mode: actual, purge: state["purge"], keep: state["keep"], stack: state["stack"], drift: actual === inputs.mode ? [] : [finding] };
+    const mark = await readFile(join(inputs.path, markerName), "utf8").catch(ignoreAbsent);
+    return { mode: octal(facts.mode), purge: state["purge"], keep: state["keep"], stack: state["stack"], drift: compareDirectory(inputs, facts, mark) };
   },
   update: apply,
   delete: remove,
 };
 
+function compareDirectory(inputs: Inputs, facts: Stats, mark: string | undefined): Finding[] {
+  const name = `${basename(inputs.path)}/`;
+  const access = [["mode", inputs.mode, octal(facts.mode)], ["owner", ownOwner(), `${facts.uid}:${facts.gid}`]] as const;
+  const findings = access.filter(([, declared, actual]) => declared !== actual).map(([fact, declared, actual]): Finding => ({ thing: `${fact} of ${name}`, declared, actual, since: facts.ctime.toISOString(), mend: "write" }));
+  const expected = markOf(inputs.stack);
+  // Without it, what stands in the directory would stay when the stack is destroyed.
+  if (mark !== expected) findings.push({ thing: `${markerName} in ${name}`, declared: inputs.stack === undefined ? "there" : `of the stack ${inputs.stack}`, actual: mark === undefined ? "missing" : `of ${stackIn(mark) ?? "no stack"}`, mend: "write" });
+  return findings;
+}
+
 async function apply(inputs: Inputs): Promise<Record<string, unknown>> {
+  const facts = await stat(inputs.path);
+  // Only where it must be: whoever is not root may not, not even to what is.
+  if (`${facts.uid}:${facts.gid}` !== ownOwner()) await chown(inputs.path, process.getuid?.() ?? 0, process.getgid?.() ?? 0);
   await chmod(inputs.path, Number.parseInt(inputs.mode, 8));
   await writeMarker(inputs.path, inputs.stack);
   return { mode: inputs.mode, purge: inputs.purge, keep: inputs.keep, stack: inputs.stack, drift: [] };
 }
 
 async function writeMarker(directory: string, stack: string | undefined): Promise<void> {
-  const belongs = stack === undefined ? "" : `${stackLine}${stack}\n`;
-  const owner = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
-  await writeFileAtomically(join(directory, markerName), `Made by redis-access. What it has made here is deleted when its stack is destroyed.\n${belongs}`, "0600", owner);
+  await writeFileAtomically(join(directory, markerName), markOf(stack), "0600", ownOwner());
+}
+
+function markOf(stack: string | undefined): string {
+  return `Made by redis-access. What it has made here is deleted when its stack is destroyed.\n${stack === undefined ? "" : `${stackLine}${stack}\n`}`;
+}
+
+/** `uid:gid` of whoever runs this, to whom all directories belong. */
+function ownOwner(): string {
+  return `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
 }
 
 async function stackOf(directory: string): Promise<string | undefined> {
-  const marker = await readFile(join(directory, markerName), "utf8").catch(ignoreAbsent);
-  return marker?.split("\n").find((line) => line.startsWith(stackLine))?.slice(stackLine.length);
+  const mark = await readFile(join(directory, markerName), "utf8").catch(ignoreAbsent);
+  return mark === undefined ? undefined : stackIn(mark);
+}
+
+function stackIn(mark: string): string | undefined {
+  return mark.split("\n").find((line) => line.startsWith(stackLine))?.slice(stackLine.length);
 }
 
 async function refuseForeign(directory: string, stack: string | undefined): Promise<readonly CheckFailure[]> {

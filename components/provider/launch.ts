@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { constants } from "node:fs";
 import { chmod, open } from "node:fs/promises";
-import { findRecorded, hasLostDirectory, isRunning, recordingWrapper, removeRecord } from "./process-record.ts";
+import { findRecorded, hasLostDirectory, isRunning, isSuspended, recordingWrapper, removeRecord } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { poll } from "./poll.ts";
 
@@ -88,7 +88,7 @@ const killLimitMs = 10_000;
 const lostGraceMs = 1000;
 
 /**
- * Ends a process: SIGTERM, and SIGKILL if it has not gone after `graceMs`. Does nothing if it is gone.
+ * Ends a process: SIGTERM, and SIGKILL if it has not gone after `graceMs`, or at once if it is suspended. Does nothing if it is gone.
  * A program whose directory is gone has nowhere to save anything and gets a second at most; Redis would not end for trying.
  * @throws {StopError}
  */
@@ -96,8 +96,10 @@ export async function stop(record: ProcessRecord, graceMs: number): Promise<void
   const gone = async (): Promise<true | undefined> => ((await isRunning(record)) ? undefined : true);
   if ((await gone()) === true) return;
   const limitMs = (await hasLostDirectory(record)) ? Math.min(graceMs, lostGraceMs) : graceMs;
-  signal(record.pid, "SIGTERM");
-  if ((await poll(limitMs, gone, 20)) === true) return;
+  // One that is suspended does not hear SIGTERM, and must not do anything else before.
+  const deaf = await isSuspended(record);
+  if (!deaf) signal(record.pid, "SIGTERM");
+  if (!deaf && (await poll(limitMs, gone, 20)) === true) return;
   signal(record.pid, "SIGKILL");
   if ((await poll(killLimitMs, gone, 20)) !== true) throw new StopError(record.pid);
 }

@@ -9,7 +9,7 @@ import { ownNames, parseRedisConf } from "../redis-conf.ts";
 import { compareCertificate } from "../served-certificate.ts";
 import { ignoreAbsent } from "./atomic-file.ts";
 import { withNode } from "./node-client.ts";
-import type { NodeAccess } from "./node-client.ts";
+import type { NodeAccess, NodeCall } from "./node-client.ts";
 import { poll } from "./poll.ts";
 import { pairs, readReference } from "./reference-server.ts";
 
@@ -37,6 +37,10 @@ export interface NodeDifference {
 /** A node that has just been started listens within this time; a node that is loading its data listens, and answers. */
 const listenLimitMs = 3000;
 const handshakeLimitMs = 3000;
+/** How the Redis client says that a command was not answered in time. */
+const commandTimeout = "Command timed out";
+/** Redis holds writes back for so long at most while a replica takes over (redis src/cluster.h: CLUSTER_MF_TIMEOUT times CLUSTER_MF_PAUSE_MULT). */
+const failoverPauseMs = 10_000;
 
 /**
  * Looks at a running node: all its parameters, its users rule by rule, the certificate that it serves, and whether the trust
@@ -59,13 +63,15 @@ export async function compareNode(access: NodeAccess, pid: number, declared: Nod
         const userDifference = compareUsers(reference.users, users as string[]);
         const certificate = compareCertificate(new Certificate(declared.certificate), served(), new Date());
         const bundle = describeBundle(bundleFile, readRevision, bundleRevision);
+        const pause = await findWritePause(access, call);
         return {
-          findings: [...parameterDifferences.map(describeParameter), ...userDifference.findings, ...certificate, ...bundle],
+          findings: [...parameterDifferences.map(describeParameter), ...userDifference.findings, ...certificate, ...bundle, ...pause],
           commands: [
             ...parameterDifferences.filter(({ fixed }) => !fixed).map(({ name, declared: value }) => ["CONFIG", "SET", name, value] as const),
             ...userDifference.commands,
             // Reads certificate, key and bundle anew, though the paths are the same; connections that are open stay so.
             ...(certificate.length + bundle.length > 0 ? [reload] : []),
+            ...(pause.length > 0 ? [["CLIENT", "UNPAUSE"] as const] : []),
           ],
           bundleRevision,
         };
@@ -125,12 +131,26 @@ function describeBundle(file: string, readRevision: string | undefined, revision
   return [{ thing: "trust bundle in use", declared, actual: "the file was touched since, and the node may have read it", since, mend: "live" }];
 }
 
+/**
+ * Whether a node holds back what clients write (`CLIENT PAUSE … WRITE`), which before version 7.2 it does not tell: a script that
+ * does nothing might write, and waits with the rest. Redis does the same for a moment while a replica takes over.
+ */
+async function findWritePause(access: NodeAccess, call: NodeCall): Promise<Finding[]> {
+  const isHeldBack = (tell: NodeCall): Promise<boolean> => tell("EVAL", "return 1", "0").then(() => false, (error: unknown) => error instanceof Error && error.message === commandTimeout);
+  const until = performance.now() + failoverPauseMs;
+  let held = await isHeldBack(call);
+  while (held && performance.now() < until) held = await withNode(access, isHeldBack);
+  return held ? [{ thing: "writes of clients", declared: "served", actual: "held back (CLIENT PAUSE)", mend: "live" }] : [];
+}
+
 /** Why a node that runs lets nobody look. */
 async function describeRefusal({ host, port, user }: NodeAccess, declared: NodeDeclaration, error: unknown): Promise<Finding[]> {
   const message = error instanceof Error ? error.message : String(error);
   const served = await handshake(host, port);
   const certificate = served === undefined ? [] : compareCertificate(new Certificate(declared.certificate), served, new Date());
   if (certificate.length > 0) return certificate.map((finding) => ({ ...finding, mend: "restart" }));
+  // A handshake and no answer behind it: its clients are paused, logins too.
+  if (served !== undefined && message.endsWith(commandTimeout)) return [{ thing: "answers", declared: "to everybody", actual: "to nobody: its clients are paused (CLIENT PAUSE), or a command does not end", mend: "restart" }];
   return [{ thing: `login of ${user}`, declared: "let in", actual: message, mend: "restart" }];
 }
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { realpath } from "node:fs/promises";
 import { findPortObstacle } from "./ports.ts";
 import type { ProcessInputs } from "./process-inputs.ts";
-import { directoryOf, executableOf, findRecorded, goneMark, hasLostDirectory, recordOf } from "./process-record.ts";
+import { directoryOf, executableOf, findRecorded, goneMark, hasLostDirectory, isSuspended, recordOf } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 
 /** What tells one declaration of a program from another, as far as only a restart leads from one to the other: SHA-256 in hex. */
@@ -31,6 +31,7 @@ export async function findOwn({ recordFile, program, directory, listens }: Parti
 /** `running` where the declared program does; or what else was found, in an operator's words. */
 export async function describeState(inputs: ProcessInputs, record: ProcessRecord | undefined): Promise<string> {
   if (record === undefined) return "stopped";
+  if (await isSuspended(record)) return "suspended by a signal (SIGSTOP)";
   if (await hasLostDirectory(record)) return "running in a deleted directory";
   if (record.fingerprint === "") return "running, but not as this toolkit starts it";
   const [actual, declared] = await Promise.all([executableOf(record.pid), realpath(inputs.program).catch(() => inputs.program)]);

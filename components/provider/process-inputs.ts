@@ -12,6 +12,8 @@ export const processFields = {
   logFile: path,
   /** Where the process is recorded; it names the resource. */
   recordFile: path,
+  /** Further files that it writes itself and that only its owner may read, as its log: drift of their mode is told and mended. */
+  privateFiles: withDefault(list(path), []),
   /** Addresses it listens on; taken by another program, they are refused before anything is changed. */
   listens: withDefault(list(object({ host: text, port })), []),
   readyTcp: optional(text),

@@ -80,6 +80,11 @@ export async function hasLostDirectory({ pid }: Pick<ProcessRecord, "pid">): Pro
   return (await directoryOf(pid))?.endsWith(goneMark) === true;
 }
 
+/** Whether a signal has suspended the process (SIGSTOP), or a debugger holds it. */
+export async function isSuspended({ pid }: Pick<ProcessRecord, "pid">): Promise<boolean> {
+  return /^[Tt]$/.test((await statOf(pid))?.[0] ?? "");
+}
+
 /** What a record of a running process would say, but for what was started; undefined if it has just ended. */
 export async function recordOf(pid: number): Promise<ProcessRecord | undefined> {
   const startTime = (await statOf(pid))?.[19];

@@ -10,6 +10,7 @@ import { compareNode } from "./live-node.ts";
 import { compareProxy } from "./live-proxy.ts";
 import { describeState, findOwn, fingerprintOf } from "./own-process.ts";
 import { findPortObstacle } from "./ports.ts";
+import { comparePrivateFiles } from "./private-files.ts";
 import { processFields as fields } from "./process-inputs.ts";
 import type { ProcessInputs } from "./process-inputs.ts";
 import { removeRecord, startOf } from "./process-record.ts";
@@ -23,7 +24,7 @@ export const processResource: ResourceType<typeof fields> = {
   fields,
   leftOut: ["nodeDeclaration", "proxyDeclaration"],
   // Told to a running program they change nothing about it; the next start uses them.
-  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "clusterFile", "takeOverArgument", "readyLimitSeconds", "stopLimitSeconds"],
+  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "clusterFile", "privateFiles", "takeOverArgument", "readyLimitSeconds", "stopLimitSeconds"],
   replaceOn: ["recordFile"],
   outputs: ["pid", "bundleRevision"],
   // What a node is told while it runs leaves its process alone; so whoever depends on the process is left alone too.
@@ -45,7 +46,10 @@ export const processResource: ResourceType<typeof fields> = {
       fingerprint: record === undefined || record.fingerprint === "" ? state["fingerprint"] : record.fingerprint,
       pid: record?.pid ?? 0,
       bundleRevision: readRevision,
-      drift: found === "running" && record !== undefined ? await findInside(inputs, record, readRevision) : [describeProcess(inputs, found, record === undefined ? undefined : await startOf(record))],
+      drift: [
+        ...(await comparePrivateFiles([inputs.logFile, ...inputs.privateFiles])),
+        ...(found === "running" && record !== undefined ? await findInside(inputs, record, readRevision) : [describeProcess(inputs, found, record === undefined ? undefined : await startOf(record))]),
+      ],
     };
   },
   update,
@@ -90,7 +94,7 @@ async function isExecutable(file: string): Promise<boolean> {
 }
 
 function isToldLive(drift: unknown): boolean {
-  return Array.isArray(drift) && drift.every((finding: Partial<Finding>) => finding.mend === "live");
+  return Array.isArray(drift) && drift.every(({ mend }: Partial<Finding>) => mend === "live" || mend === "write");
 }
 
 async function update(inputs: ProcessInputs, state: Values): Promise<Values> {

@@ -105,6 +105,8 @@ export interface ProcessArgs {
   readonly proxyDeclaration?: pulumi.Input<{ url: pulumi.Input<string>; program: pulumi.Input<string>; configuration: pulumi.Input<string> }>;
   /** The other nodes of the cluster that the node of `readyRedis` belongs to: one of them takes over before it is stopped or started. */
   readonly clusterPeers?: pulumi.Input<pulumi.Input<{ host: pulumi.Input<string>; port: pulumi.Input<number> }>[]>;
+  /** Further files that it writes itself and that only its owner may read, as its log. */
+  readonly privateFiles?: pulumi.Input<pulumi.Input<string>[]>;
   /** Where it is written down that this cluster is formed: as long as it is, a node that the cluster lives on is not deleted. */
   readonly clusterFile?: pulumi.Input<string>;
   /** With it and a process id the program takes clients beside the process that it replaces, and has that one end; without it, that one ends first. */

@@ -126,6 +126,10 @@ describe("drift", () => {
       // Of a master, which does not use it: a replica that has to log in anew would lose its link, and bring more findings.
       live(c, "the replication password changed", "parameter masterauth", ["CONFIG", "SET", "masterauth", secret], /^sha256 [0-9a-f]{12}…$/),
       live(f, "a right taken away", "user alice", ["ACL", "SETUSER", "alice", "-@dangerous"], /^-@dangerous/),
+      live(b, "the writes of clients paused", "writes of clients", ["CLIENT", "PAUSE", "600000", "WRITE"], /^held back/),
+      live(d, "slow commands no longer logged", "parameter slowlog-log-slower-than", ["CONFIG", "SET", "slowlog-log-slower-than", "-1"], /^-1$/),
+      live(d, "writes let in at a replica", "parameter replica-read-only", ["CONFIG", "SET", "replica-read-only", "no"], /^no$/),
+      live(e, "another announced name", "parameter cluster-announce-hostname", ["CONFIG", "SET", "cluster-announce-hostname", "node.example.com"], /^node\.example\.com$/),
       live(a, "a password for default by requirepass", "parameter requirepass", ["CONFIG", "SET", "requirepass", secret], /^sha256 [0-9a-f]{12}…$/),
     ].map((kind) => (kind.name.includes("requirepass") ? { ...kind, found: [...kind.found, [node(a, "user default"), "live", /^password sha256/] as const] } : kind)));
   });
@@ -150,6 +154,16 @@ describe("drift", () => {
         found: [[node(f, `mode of ${f}/`), "write", /^0755$/]],
         mended: [`update ${resource(f, "directory")}`],
       },
+      ...(process.getuid?.() === 0
+        ? [{ name: "a data directory given to another owner", inject: () => { chownSync(drifting.at(f, "data"), 65_534, 65_534); }, found: [[node(f, "owner of data/"), "write", /^65534:65534$/] as const], mended: [`update ${resource(f, "data")}`] }]
+        : []),
+      {
+        name: "a directory's mark deleted, without which what is in it would stay when the stack is destroyed",
+        inject: () => { remove(drifting.at(e, ".redis-access-directory")); },
+        found: [[node(e, `.redis-access-directory in ${e}/`), "write", /^missing$/]],
+        mended: [`update ${resource(e, "directory")}`],
+      },
+      { name: "a node's log opened to others", inject: () => { open(drifting.at(f, "redis.log")); }, found: [[node(f, "mode of redis.log"), "write", /^0644$/]], mended: [processOf(f)] },
       ...proxyFiles(),
     ]);
   });
@@ -161,6 +175,7 @@ describe("drift", () => {
       { name: "the proxy's program replaced", inject: () => { writeFileSync(drifting.at("proxy", "proxy.mjs"), "process.exit(0)\n"); }, found: [[proxy("content of proxy.mjs"), "write", /^sha256/]], mended: ["update dev-proxy-proxy.mjs"] },
       { name: "the authority of clients replaced", inject: () => { copyFileSync(drifting.at("proxy", "db-ca.crt"), drifting.at("proxy", "user-ca.crt")); }, found: [[proxy("content of user-ca.crt"), "write", /^sha256/]], mended: ["update dev-proxy-user-ca.crt"] },
       { name: "the db_client CA's key opened to others", inject: () => { open(drifting.at("proxy", "db-client-ca.key")); }, found: [[proxy("mode of db-client-ca.key"), "write", /^0644$/]], mended: ["update dev-proxy-db-client-ca.key"] },
+      ...["proxy.log", "audit.log"].map((name): Kind => ({ name: `${name} opened to others`, inject: () => { open(drifting.at("proxy", name)); }, found: [[proxy(`mode of ${name}`), "write", /^0644$/]], mended: ["update dev-proxy-process"] })),
       { name: "a client's key deleted", inject: () => { remove(drifting.at("client", "client.key")); }, found: [["stack: client.key", "write", /^missing$/]], mended: ["create dev-client-client.key"] },
     ];
   }
@@ -247,7 +262,8 @@ describe("drift", () => {
 
   test("of what only a restart brings back is put right behind a replica that has taken over", async () => {
     const shards = await drifting.shards();
-    const [fixed, locked] = [shards[0]!.master, shards[1]!.replicas[0]!];
+    const [fixed, locked, suspended] = [shards[0]!.master, shards[1]!.replicas[0]!, shards[2]!.replicas[0]!];
+    const suspend = (name: string): void => { process.kill(drifting.environment.processes().get(name)!.pid, "SIGSTOP"); };
     const conf = drifting.at(fixed, "redis.conf");
     const declared = readFileSync(conf);
     await mendAll([
@@ -271,6 +287,20 @@ describe("drift", () => {
         found: [[node(locked, "login of provisioner"), "restart", /WRONGPASS/], [`cluster: member 127.0.0.1:${locked}`, "cluster", /WRONGPASS/]],
         mended: [processOf(locked), formation],
         restarted: [record(locked)],
+      },
+      {
+        name: "a node suspended",
+        inject: () => { suspend(record(suspended)); },
+        found: [[node(suspended, "redis-server"), "restart", /^suspended by a signal/], [`cluster: member 127.0.0.1:${suspended}`, "cluster", /ETIMEDOUT/]],
+        mended: [processOf(suspended), formation],
+        restarted: [record(suspended)],
+      },
+      {
+        name: "the proxy suspended",
+        inject: () => { suspend("proxy/proxy.process"); },
+        found: [[`proxy 127.0.0.1:${drifting.environment.proxyPort}: node`, "restart", /^suspended by a signal/]],
+        mended: ["update dev-proxy-process"],
+        restarted: ["proxy/proxy.process"],
       },
     ]);
   });
@@ -330,6 +360,36 @@ describe("drift", () => {
         inject: async () => { await drifting.tell(from.replicas[0]!, ["CLUSTER", "REPLICATE", members.get(to.master)!.id]); },
         found: [[`cluster: master 127.0.0.1:${from.master}`, "cluster", /^none$/], [`cluster: master 127.0.0.1:${to.master}`, "cluster", /^2: /]],
         mended: [formation],
+      },
+    ]);
+  });
+
+  test("of a member that announces another address, of one that is in no cluster, of one that answers nobody", async () => {
+    const shards = await drifting.shards();
+    const [misnamed, reset, paused] = shards.map(({ replicas }) => replicas[0]!) as [number, number, number];
+    await mendAll([
+      {
+        name: "a node that announces another address",
+        inject: async () => {
+          await drifting.tell(misnamed, ["CONFIG", "SET", "cluster-announce-ip", "127.0.0.9"]);
+          await waitFor("all know the other address", limitMs, async () => (await Promise.all(ports.filter((port) => port !== misnamed).map((port) => drifting.tell(port, ["CLUSTER", "NODES"])))).every(([text]) => String(text).includes(` 127.0.0.9:${misnamed}@`)));
+        },
+        found: [[node(misnamed, "parameter cluster-announce-ip"), "live", /^127\.0\.0\.9$/], [`cluster: member 127.0.0.1:${misnamed}`, "cluster", new RegExp(`^known as 127\\.0\\.0\\.9:${misnamed}$`)]],
+        mended: [processOf(misnamed), formation],
+      },
+      {
+        name: "a replica reset",
+        inject: async () => { await drifting.tell(reset, ["CLUSTER", "RESET", "SOFT"]); },
+        // That its master has no replica is not said while another node does not answer.
+        found: [[`cluster: member 127.0.0.1:${reset}`, "cluster", /^in no cluster$/]],
+        mended: [formation],
+      },
+      {
+        name: "all clients of a node paused",
+        inject: async () => { await drifting.tell(paused, ["CLIENT", "PAUSE", "600000", "ALL"]); },
+        found: [[node(paused, "answers"), "restart", /CLIENT PAUSE/], [`cluster: member 127.0.0.1:${paused}`, "cluster", /Command timed out/]],
+        mended: [processOf(paused), formation],
+        restarted: [record(paused)],
       },
     ]);
   });
