@@ -40,8 +40,11 @@ export async function readClusterRecord(file: string): Promise<ClusterRecord | u
 
 /** Writes down that a cluster is formed of these nodes and, with `scaling`, that it is on its way to another shape. */
 export async function writeClusterRecord(file: string, nodes: readonly NodeAddress[], scaling?: Scaling): Promise<void> {
-  const content = { nodes, ...(scaling !== undefined && { scaling: { nodes: scaling.nodes, replicasPerMaster: scaling.replicasPerMaster, former: scaling.former } }) };
-  await writeFileAtomically(file, `${JSON.stringify(content, undefined, 2)}\n`, "0600", `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`);
+  const record = { nodes, ...(scaling !== undefined && { scaling: { nodes: scaling.nodes, replicasPerMaster: scaling.replicasPerMaster, former: scaling.former } }) };
+  const content = `${JSON.stringify(record, undefined, 2)}\n`;
+  // As it is, it tells when a scaling was begun that is gone on with now.
+  if ((await readFile(file, "utf8").catch(ignoreAbsent)) === content) return;
+  await writeFileAtomically(file, content, "0600", `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`);
 }
 
 /** Forgets the cluster: its nodes may be stopped and removed with all that they hold. */
