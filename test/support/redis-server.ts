@@ -90,7 +90,8 @@ function writeFiles({ directory, port, certificate, caPem, bundle, acl, replicat
     ...{ host: "127.0.0.1", port, dataDirectory: at("data"), logFile: at("redis.log"), aclFile: at("users.acl") },
     ...{ certFile: at("server.crt"), keyFile: at("server.key"), caFile: at("pem-bundle.cas") },
     ...{ masterUser: "replica-user", masterPassword: replicationPassword, nodeTimeoutMs: nodeTimeoutMs ?? 1000 },
-    parameters: parameters ?? { save: "" },
+    // A replica has its data at once: what a test does with a cluster begins when it is whole.
+    parameters: { "repl-diskless-sync-delay": 0, ...(parameters ?? { save: "" }) },
   });
   const contents = {
     "redis.conf": clusterEnabled === false ? conf.replace("\ncluster-enabled yes\n", "\ncluster-enabled no\n") : conf,
