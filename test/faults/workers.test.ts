@@ -7,6 +7,7 @@ import { connect } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import { parse, stringify } from "yaml";
 import { clusterBehindProxy, threeMasters } from "../support/cluster-behind-proxy.ts";
+import { isAlive } from "../support/is-alive.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { waitFor, within } from "../support/wait-for.ts";
 
@@ -274,13 +275,5 @@ test("a worker that hangs gets no new clients", async () => {
 test("without the primary nothing is left of the proxy", async () => {
   const { detail } = await ready();
   process.kill(fixtures.proxy.child.pid, "SIGKILL");
-  const lives = (pid: number): boolean => {
-    try {
-      process.kill(pid, 0);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  await waitFor("its workers have ended", 5_000, () => !detail.workers.some(({ pid }) => lives(pid)));
+  await waitFor("its workers have ended", 5_000, () => !detail.workers.some(({ pid }) => isAlive(pid)));
 });

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 
+import { isAlive } from "../support/is-alive.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const PROJECT = path.resolve(import.meta.dirname, "../..");
@@ -257,14 +258,6 @@ describe("an update that is cut off", () => {
     await waitFor("all of its processes are gone", 30_000, () => [started.command, ...children].every((pid) => !isAlive(pid)));
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-}
 
 /** The process ids of a process's children, whichever of its threads started them, and of theirs. */
 function descendants(pid: number): number[] {

@@ -7,6 +7,7 @@ import { after, describe, test } from "node:test";
 import { commandResource } from "../../toolchain/bridge/command/command-resource.ts";
 import { CommandRunner } from "../../toolchain/bridge/command/run-command.ts";
 import { type Properties, secret, UNKNOWN } from "../../toolchain/bridge/lib/properties.ts";
+import { isAlive } from "../support/is-alive.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { create, SOME_RESOURCE } from "./support/provider-call.ts";
 
@@ -135,12 +136,5 @@ test("stopping a command stops what it has started as well", async () => {
   const pid = await waitFor("the command has started its child", 5000, () => Number(readFileSync(file, "utf8").trim()) || undefined);
   runner.stopAll();
   await assert.rejects(running, /signal: SIGTERM/);
-  await waitFor("the child has ended", 5000, () => {
-    try {
-      process.kill(pid, 0);
-      return false;
-    } catch {
-      return true;
-    }
-  });
+  await waitFor("the child has ended", 5000, () => !isAlive(pid));
 });

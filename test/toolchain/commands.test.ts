@@ -10,7 +10,7 @@ import { after, describe, test } from "node:test";
 
 import { describe as describeNode, nodeStatus } from "../../toolchain/commands/lib/node-status.ts";
 import { proxyStatus } from "../../toolchain/commands/lib/proxy-status.ts";
-import { changesIn } from "../../toolchain/commands/lib/pulumi.ts";
+import { absentStack, changesIn, PulumiFailedError } from "../../toolchain/commands/lib/pulumi.ts";
 import { releaseStaleLocks } from "../../toolchain/commands/lib/stack.ts";
 import { table } from "../../toolchain/commands/lib/style.ts";
 import { connectionSummary } from "../../toolchain/commands/lib/summary.ts";
@@ -61,10 +61,13 @@ describe("a lock of the state", () => {
   });
 
   test("is released where its process has ended and nobody has collected its exit status", async () => {
-    const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+    // The child ends when it is told to, which is when its parent is a program that collects nothing.
+    const parent = spawn("sh", ["-c", "exec 3<&0; read -r line <&3 & echo $!; exec sleep 60"], { stdio: ["pipe", "pipe", "ignore"] });
     try {
       const [line] = (await once(parent.stdout, "data")) as [Buffer];
       const zombie = Number(line.toString());
+      await waitFor("its parent is sleep", 10_000, () => readFileSync(`/proc/${parent.pid!}/comm`, "utf8") === "sleep\n");
+      parent.stdin.end();
       await waitFor("it is a zombie", 10_000, () => readFileSync(`/proc/${zombie}/stat`, "utf8").includes(") Z "));
       const left = lock("left", { pid: zombie, hostname: hostname() });
       releaseStaleLocks(path.join(directory, "locks"));
@@ -79,6 +82,12 @@ describe("a lock of the state", () => {
       releaseStaleLocks(path.join(directory, "no-locks"));
     });
   });
+});
+
+test("a stack that does not exist is told from other failures of Pulumi, by its name", () => {
+  assert.equal(absentStack(new PulumiFailedError(["preview"], 6, "error: no stack named 'staging' found\n")), "staging");
+  assert.equal(absentStack(new PulumiFailedError(["preview"], 255, "error: the stack is currently locked\n")), undefined);
+  assert.equal(absentStack(new Error("no stack named 'staging' found")), undefined);
 });
 
 test("what an operation changed is read from the last summary among the events", () => {
@@ -96,7 +105,7 @@ describe("a node's status", () => {
   ].join("\n");
 
   test("is its own line among the nodes, and the state of the cluster as it sees it", () => {
-    assert.deepEqual(describeNode(nodes, "cluster_enabled:1\r\ncluster_state:ok\r\n"), { role: "primary", health: "ok", slots: "0-5460" });
+    assert.deepEqual(describeNode(nodes, "cluster_enabled:1\r\ncluster_state:ok\r\n"), { role: "master", health: "ok", slots: "0-5460" });
     assert.equal(describeNode(nodes.replace("myself,master", "myself,slave"), "cluster_state:ok").role, "replica");
   });
 
@@ -155,7 +164,7 @@ test("the connection summary leaves out what the stack does not tell, and never 
 });
 
 test("a table's columns are as wide as their widest cell", () => {
-  assert.equal(table([["NODE", "ROLE"], ["127.0.0.1:7001", "primary"]]), "NODE            ROLE\n127.0.0.1:7001  primary");
+  assert.equal(table([["NODE", "ROLE"], ["127.0.0.1:7001", "master"]]), "NODE            ROLE\n127.0.0.1:7001  master");
 });
 
 function freePort(): Promise<number> {

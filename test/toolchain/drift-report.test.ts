@@ -55,6 +55,13 @@ test("what differs in a resource that the code has no more goes with it", () => 
   assert.match(driftLine(inside!), /`up` removes it with what it belongs to/);
 });
 
+test("of a stack that is down one line tells all", () => {
+  const root = { urn: `${stack}pulumi:pulumi:Stack::redis-access-dev`, type: "pulumi:pulumi:Stack", state: {} };
+  assert.deepEqual(reportDrift([planned(root, "create"), planned(nodeProcess, "create"), planned(key, "create")]).map(driftLine), [
+    "stack: all of it: declared 3 resources; actual nothing made. `up` makes it. Clients: can connect then.",
+  ]);
+});
+
 test("that a cluster's formation follows its nodes' processes is no drift of its own", () => {
   const formation = resource(`${stack}redis-access:index:RedisCluster::dev-redis`, "dev-redis-formation", "redisaccess:index:ClusterFormation", { outputs: { drift: [] } });
   assert.deepEqual(reportDrift([refreshed(formation), planned(formation, "update", ["memberPids", "drift"])]), []);

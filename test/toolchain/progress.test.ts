@@ -5,7 +5,7 @@ import path from "node:path";
 import { test } from "node:test";
 
 import { type EngineEvent, EventLog } from "../../toolchain/commands/lib/engine-events.ts";
-import { changedAnything, describeProgress, errorsIn } from "../../toolchain/commands/lib/progress.ts";
+import { changedAnything, errorsIn, Progress } from "../../toolchain/commands/lib/progress.ts";
 
 function urn(type: string, name: string): string {
   return `urn:pulumi:dev::redis-access::redis-access:index:RedisNode$${type}::${name}`;
@@ -17,6 +17,12 @@ function step(op: string, name: string, type = "redisaccess:index:File", diffs: 
 
 function message(severity: string, text: string, about?: string): EngineEvent {
   return { diagnosticEvent: { severity, message: text, ...(about === undefined ? {} : { urn: about }) } };
+}
+
+/** The lines of an operation with these events and no others. */
+function describeProgress(events: readonly EngineEvent[]): string[] {
+  const progress = new Progress();
+  return [...progress.add(events), ...progress.finish()];
 }
 
 test("a step that only looks, or leaves a resource as it is, is not told", () => {
@@ -31,6 +37,26 @@ test("a mended resource is told by its name, and by what was not as declared", (
 test("many resources at a time are counted", () => {
   const events = Array.from({ length: 40 }, (_, index) => step("create", `file-${index}`));
   assert.deepEqual(describeProgress(events), ["  made 40 resources"]);
+});
+
+test("many resources are counted too where they come one by one: gathered for a while, named only if they stay few", () => {
+  let now = 0;
+  const progress = new Progress(() => now);
+  const lines: string[] = [];
+  for (let index = 0; index < 90; index++, now += 100) lines.push(...progress.add([step("create", `file-${index}`)]));
+  lines.push(...progress.add([]), ...progress.finish());
+  assert.equal(lines.length, 5, lines.join("\n"));
+  assert.equal(lines.map((line) => Number(/^ {2}made (\d+) resources$/.exec(line)?.[1])).reduce((sum, count) => sum + count, 0), 90);
+});
+
+test("few resources are named, after two seconds at the latest", () => {
+  let now = 0;
+  const progress = new Progress(() => now);
+  assert.deepEqual(progress.add([step("create", "a")]), []);
+  now = 2_000;
+  assert.deepEqual(progress.add([]), ["  made a"]);
+  assert.deepEqual(progress.add([step("delete", "b")]), []);
+  assert.deepEqual(progress.finish(), ["  removed b"]);
 });
 
 test("what people wait for is told by itself, after what it needed", () => {

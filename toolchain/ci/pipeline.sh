@@ -19,7 +19,8 @@ export PATH="$PWD/node_modules/.bin:$PATH"
 
 case $action in
   preview) pulumi preview --stack "$stack" --refresh --diff --non-interactive ;;
-  up) pulumi up --stack "$stack" --refresh --yes --skip-preview --suppress-outputs --non-interactive ;;
+  # --diff shows what changes and how; without it each resource that is looked at has two lines.
+  up) pulumi up --stack "$stack" --refresh --diff --yes --skip-preview --suppress-outputs --non-interactive ;;
   drift)
     # Where there is a job summary it gets the table, else standard output does.
     node toolchain/commands/drift.ts --stack "$stack" --markdown | tee -a "${GITHUB_STEP_SUMMARY:-/dev/null}"

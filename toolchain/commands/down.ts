@@ -9,6 +9,10 @@ import { say, styled } from "./lib/style.ts";
 const { stack } = readCommandLine("npm run down", "Removes what the stack has made: processes, files and data, but for what its configuration protects.");
 
 await run(async () => {
+  if ((await stackState(stack)).state === "absent") {
+    say(styled("green", `There is no stack ${stack}: nothing to remove.`));
+    return;
+  }
   await selectStack(stack);
   if (await hasPendingCreations(stack)) {
     say("A former run was cut off. It is completed first, so that what it had begun is known and can be removed.");

@@ -9,5 +9,7 @@ const { stack, switches } = readCommandLine("npm run --silent outputs", "Prints 
 });
 
 await run(async () => {
-  say(JSON.stringify(await stackOutputs(stack, switches.has("show-secrets")), null, 2));
+  const outputs = await stackOutputs(stack, switches.has("show-secrets"));
+  say(JSON.stringify(outputs, null, 2));
+  if (Object.keys(outputs).length === 0) process.stderr.write(`Stack ${stack} is down, so it has no outputs. To make it: npm start -- --stack ${stack}\n`);
 });

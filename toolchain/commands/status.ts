@@ -50,7 +50,7 @@ function show({ stack: state, nodes, proxy, healthy }: Status): void {
   if (nodes.length > 0) {
     say(table([["NODE", "ROLE", "HEALTH", "SLOTS"], ...nodes.map((node) => [`${node.host}:${node.port}`, node.role ?? "-", node.health, node.slots ?? ""])]));
   }
-  if (!healthy) say(styled("yellow", state.resources === 0 ? "Nothing runs. To make it: npm start" : "Not all is well. To mend it: npm start"));
+  if (!healthy) say(styled("yellow", `${state.resources === 0 ? "Nothing runs. To make it" : "Not all is well. To mend it"}: npm start -- --stack ${state.name}`));
 }
 
 function coloured(health: string, good: string): string {

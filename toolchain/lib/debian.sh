@@ -9,6 +9,7 @@ missing_packages() {
   type -P redis-cli >/dev/null || echo redis-tools
   if [[ $1 == --tests ]]; then
     type -P openssl >/dev/null || echo openssl
+    type -P ssh-keygen >/dev/null || echo openssh-client
     [[ -f /usr/share/dict/american-english ]] || echo wamerican
     python3 -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
   fi
@@ -83,6 +84,7 @@ why_package() {
     redis-server) echo "every node of the cluster is a redis-server process" ;;
     redis-tools) echo "redis-cli creates the cluster" ;;
     openssl) echo "the tests look at certificates with it" ;;
+    openssh-client) echo "the tests have ssh-keygen read keys that the toolchain makes" ;;
     wamerican) echo "the tests store its 100,000 words" ;;
     python3-venv) echo "the tests run redis-py in an environment of its own" ;;
   esac

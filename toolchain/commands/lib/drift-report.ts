@@ -59,6 +59,8 @@ type Told = Omit<Difference, keyof Outcome | "subject" | "resource">;
 export function reportDrift(events: readonly EngineEvent[]): Difference[] {
   const found = events.flatMap(({ resOutputsEvent }) => (resOutputsEvent?.metadata.op === "refresh" ? [resOutputsEvent.metadata] : []));
   const planned = events.flatMap(({ resourcePreEvent }) => (resourcePreEvent === undefined || quiet.has(resourcePreEvent.metadata.op) ? [] : [resourcePreEvent.metadata]));
+  const stack = planned.find(({ op, type }) => op === "create" && type === "pulumi:pulumi:Stack");
+  if (stack !== undefined) return [notMade(stack.urn, planned.length)];
   const subjectOf = nameSubjects([...found, ...planned]);
   const leaving = new Set(planned.filter(({ op }) => op === "delete").map(({ urn }) => urn));
   const inWorld = found.flatMap((step) => findingsOf(step).map((told) => ({ ...complete(told, subjectOf(step), step.urn), ...(leaving.has(step.urn) && removal) })));
@@ -66,6 +68,11 @@ export function reportDrift(events: readonly EngineEvent[]): Difference[] {
   const drifted = new Set(inWorld.map(({ resource }) => resource));
   const inCode = planned.flatMap((step) => changesOf(step, known.has(step.urn), drifted.has(step.urn)).map((told) => complete(told, subjectOf(step), step.urn)));
   return [...inWorld, ...inCode].sort((a, b) => a.subject.localeCompare(b.subject, "en", { numeric: true }));
+}
+
+/** Of a stack that has made nothing, or is down, that alone is told. */
+function notMade(urn: string, resources: number): Difference {
+  return { subject: "stack", thing: "all of it", declared: `${resources} resources`, actual: "nothing made", mend: "apply", up: "makes it", clients: "can connect then", resource: urn };
 }
 
 function complete(told: Told, subject: string, resource: string): Difference {

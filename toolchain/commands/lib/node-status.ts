@@ -9,7 +9,7 @@ import type { NodeOutput } from "./outputs.ts";
 export interface NodeStatus {
   readonly host: string;
   readonly port: number;
-  /** `primary` or `replica`; absent where the node could not be asked. */
+  /** `master` or `replica`; absent where the node could not be asked. */
   readonly role?: string;
   /** `ok`, or what is wrong in a few words. */
   readonly health: string;
@@ -65,7 +65,7 @@ export function describe(clusterNodes: string, clusterInfo: string): Omit<NodeSt
   const fields = clusterNodes.split("\n").map((line) => line.split(" ")).find(([, , flags]) => flags?.split(",").includes("myself"));
   const state = /^cluster_state:(\w+)/m.exec(clusterInfo)?.[1] ?? "unknown";
   const link = fields?.[7];
-  const role = fields?.[2]?.includes("master") === true ? "primary" : "replica";
+  const role = fields?.[2]?.includes("master") === true ? "master" : "replica";
   const problems = [...(state === "ok" ? [] : [`cluster state ${state}`]), ...(link === "connected" ? [] : [`link ${link ?? "unknown"}`])];
   // Ranges in brackets are slots that are being moved.
   const slots = fields?.slice(8).filter((range) => !range.startsWith("[")).join(" ") ?? "";

@@ -19,8 +19,11 @@ const milestones: Readonly<Record<string, readonly [made: string, removed: strin
   "redisaccess:index:ClusterFormation": ["the nodes are one cluster", "no cluster any more"],
 };
 
-/** More resources than these at a time are counted, not listed. */
-const listedAtMost = 5;
+/** Resources of one kind of change that an operation names; of more it tells the number. */
+const namedAtMost = 5;
+
+/** How long small changes are gathered before they are told, unless something that people wait for comes first. */
+const gatherMs = 2_000;
 
 /** Whether anything but looking was done. */
 export function changedAnything(changes: Readonly<Record<string, number>>): boolean {
@@ -28,21 +31,54 @@ export function changedAnything(changes: Readonly<Record<string, number>>): bool
 }
 
 /**
- * What an operation did since the last look, in lines for a person: what people wait for and what was mended by name,
- * the many small parts of something new by their number, unchanged ones not at all, and every message in full.
+ * What an operation does, in lines for a person: what people wait for and what was mended by name, the many small parts of
+ * something new by their number, unchanged ones not at all, and every message in full.
  */
-export function describeProgress(events: readonly EngineEvent[]): string[] {
-  const lines: string[] = [];
-  const counted = new Map<string, StepMetadata[]>();
-  for (const { resOutputsEvent, diagnosticEvent } of events) {
-    if (diagnosticEvent !== undefined && diagnosticEvent.severity !== "debug") lines.push(describeDiagnostic(diagnosticEvent));
-    const step = resOutputsEvent?.metadata;
-    if (step === undefined || quiet.has(step.op) || untold.has(step.op)) continue;
-    const milestone = describeMilestone(step);
-    if (milestone !== undefined) lines.push(milestone);
-    else counted.set(step.op, [...(counted.get(step.op) ?? []), step]);
+export class Progress {
+  readonly #now: () => number;
+  readonly #gathered = new Map<string, StepMetadata[]>();
+  readonly #named = new Map<string, number>();
+  #gatheredSince = 0;
+
+  /** @param now milliseconds of a clock that never goes back */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
   }
-  return [...[...counted].flatMap(([operation, steps]) => describeSteps(operation, steps)), ...lines];
+
+  /** The lines that are due once these events have come. To be called without events too, from time to time. */
+  add(events: readonly EngineEvent[]): string[] {
+    const lines: string[] = [];
+    for (const { resOutputsEvent, diagnosticEvent } of events) {
+      if (diagnosticEvent !== undefined && diagnosticEvent.severity !== "debug") lines.push(describeDiagnostic(diagnosticEvent));
+      const step = resOutputsEvent?.metadata;
+      if (step === undefined || quiet.has(step.op) || untold.has(step.op)) continue;
+      const milestone = describeMilestone(step);
+      if (milestone !== undefined) lines.push(milestone);
+      else this.#gather(step);
+    }
+    const due = lines.length > 0 || this.#now() - this.#gatheredSince >= gatherMs;
+    return due ? [...this.finish(), ...lines] : [];
+  }
+
+  /** The lines that are still owed when the operation has ended. */
+  finish(): string[] {
+    const lines = [...this.#gathered].flatMap(([operation, steps]) => this.#describe(operation, steps));
+    this.#gathered.clear();
+    return lines;
+  }
+
+  #gather(step: StepMetadata): void {
+    if (this.#gathered.size === 0) this.#gatheredSince = this.#now();
+    this.#gathered.set(step.op, [...(this.#gathered.get(step.op) ?? []), step]);
+  }
+
+  #describe(operation: string, steps: readonly StepMetadata[]): string[] {
+    const verb = verbs[operation] ?? operation;
+    const named = (this.#named.get(operation) ?? 0) + steps.length;
+    this.#named.set(operation, named);
+    if (named > namedAtMost) return [`  ${verb} ${steps.length} resource${steps.length === 1 ? "" : "s"}`];
+    return steps.map(({ urn, diffs }) => `  ${verb} ${nameOf(urn)}${operation === "update" ? describeDiffs(diffs) : ""}`);
+  }
 }
 
 /** The messages of errors among the events. */
@@ -56,12 +92,6 @@ function describeMilestone({ op, urn, type, diffs }: StepMetadata): string | und
   const name = nameOf(urn).replace(/-(process|formation)$/, "");
   if (op === "delete") return `  ${name}: ${texts[1]}`;
   return `  ${name}: ${texts[0]}${op === "create" ? "" : ` again${describeDiffs(diffs)}`}`;
-}
-
-function describeSteps(operation: string, steps: readonly StepMetadata[]): string[] {
-  const verb = verbs[operation] ?? operation;
-  if (steps.length > listedAtMost) return [`  ${verb} ${steps.length} resources`];
-  return steps.map(({ urn, diffs }) => `  ${verb} ${nameOf(urn)}${operation === "update" ? describeDiffs(diffs) : ""}`);
 }
 
 function describeDiffs(diffs: StepMetadata["diffs"]): string {

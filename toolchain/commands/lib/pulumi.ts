@@ -5,7 +5,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 
 import { type EngineEvent, EventLog } from "./engine-events.ts";
-import { describeProgress, errorsIn, plainText } from "./progress.ts";
+import { errorsIn, plainText, Progress } from "./progress.ts";
 import { say } from "./style.ts";
 
 /** The checkout that these commands belong to. */
@@ -31,6 +31,11 @@ export class PulumiFailedError extends Error {
   }
 }
 
+/** The name of the stack that an operation was asked for and that does not exist; undefined where that is not what went wrong. */
+export function absentStack(error: unknown): string | undefined {
+  return error instanceof PulumiFailedError ? /no stack named '([^']*)' found/.exec(error.stderr)?.[1] : undefined;
+}
+
 /** Runs Pulumi and returns what it writes to standard output. Nothing is shown. */
 export async function pulumiOutput(args: readonly string[]): Promise<string> {
   try {
@@ -50,13 +55,15 @@ export async function pulumiOperation(args: readonly string[]): Promise<Resource
   const directory = mkdtempSync(path.join(tmpdir(), "redis-access-"));
   const log = new EventLog(path.join(directory, "events.jsonl"));
   const told: EngineEvent[] = [];
+  const progress = new Progress();
   const tell = (): void => {
     const events = log.read();
-    for (const line of describeProgress(events)) say(line);
+    for (const line of progress.add(events)) say(line);
     told.push(...events.filter((event) => event.summaryEvent !== undefined || errorsIn([event]).length > 0));
   };
   try {
     const { exitCode, output } = await runOperation([...args, "--yes", "--skip-preview", "--event-log", path.join(directory, "events.jsonl")], tell);
+    for (const line of progress.finish()) say(line);
     if (exitCode !== 0) throw new PulumiFailedError(args, exitCode, errorsIn(told).length > 0 ? "" : output);
     return changesIn(told);
   } finally {

@@ -1,4 +1,4 @@
-import { PulumiFailedError, pulumiOutput } from "./pulumi.ts";
+import { absentStack, pulumiOutput } from "./pulumi.ts";
 
 /** What Pulumi's state says of a stack. */
 export interface StackState {
@@ -22,7 +22,7 @@ export async function stackState(name: string): Promise<StackState> {
   try {
     exported = JSON.parse(await pulumiOutput(["stack", "export", "--stack", name])) as Export;
   } catch (error) {
-    if (error instanceof PulumiFailedError && error.stderr.includes("no stack named")) return { name, state: "absent", resources: 0, protected: [] };
+    if (absentStack(error) !== undefined) return { name, state: "absent", resources: 0, protected: [] };
     throw error;
   }
   const all = exported.deployment?.resources ?? [];

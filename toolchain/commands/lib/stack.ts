@@ -5,10 +5,14 @@ import path from "node:path";
 import { PROJECT_DIRECTORY, pulumiOperation, pulumiOutput } from "./pulumi.ts";
 import { say } from "./style.ts";
 
-/** Selects a stack, and makes it where it does not exist. */
-export async function selectStack(stack: string): Promise<void> {
+/**
+ * Selects a stack.
+ * @param create has it made where it does not exist
+ * @throws {PulumiFailedError} there is none, and none is to be made (`absentStack`)
+ */
+export async function selectStack(stack: string, { create = false } = {}): Promise<void> {
   releaseStaleLocks(path.join(PROJECT_DIRECTORY, ".pulumi/locks"));
-  await pulumiOutput(["stack", "select", stack, "--create"]);
+  await pulumiOutput(["stack", "select", stack, ...(create ? ["--create"] : [])]);
 }
 
 interface Deployment {
