@@ -100,7 +100,7 @@ export class AccessProxy extends pulumi.ComponentResource {
       `${name}-process`,
       {
         program: process.execPath,
-        args: [...proxyNodeArguments, at("proxy.mjs"), "--config", at("proxy.yaml")],
+        args: [...proxyNodeArguments, at("proxy.mjs"), "--config", at("proxy.yaml"), "--successor", at("successor.json")],
         directory: args.directory,
         logFile: at("proxy.log"),
         recordFile: at("proxy.process"),
@@ -113,7 +113,7 @@ export class AccessProxy extends pulumi.ComponentResource {
           // No secret, though texts of it are: components/content-hash.ts says why.
           configuration: pulumi.unsecret(pulumi.all(contents).apply((texts) => configurationHash(texts))),
         },
-        takeOverArgument: "--take-over",
+        successorFile: at("successor.json"),
         restartOn: { "proxy.mjs": bundle.sha256, workers: String(workers) },
         reloadOn: Object.fromEntries(Object.entries(contents).map(([file, content]) => [file, contentHash(content)])),
       },

@@ -1,25 +1,28 @@
 import { parseArgs } from "node:util";
 import { ConfigError, loadConfig } from "./config.ts";
 import type { ProxyConfig } from "./config.ts";
-import { refuseTaken } from "./server/listen-at.ts";
+import { PredecessorProcess, startSuccessor } from "./server/hand-over.ts";
+import { ListeningSockets } from "./server/listening-sockets.ts";
 import { createLogger, withFields } from "./server/log.ts";
+import type { Logger } from "./server/log.ts";
 import { Proxy } from "./server/proxy.ts";
 import { SingleProcess } from "./server/single-process.ts";
 import { WorkerFleet } from "./workers/worker-fleet.ts";
 import { Worker } from "./workers/worker.ts";
 
-const HELP = `Usage: node proxy.mjs --config FILE [--check | --take-over PID]
+const HELP = `Usage: node proxy.mjs --config FILE [--check] [--successor FILE]
 
 The access proxy: clients come with mutual TLS, and reach a Redis Cluster (or a single Redis server) as if it were one server.
 
   --config FILE   the configuration, YAML; paths in it are relative to it
   --check         only say whether the configuration can be used
-  --take-over PID begin to take clients beside the proxy that runs as PID, and have that one drain and end
+  --successor FILE what SIGUSR2 starts in its place: JSON, {"command": [PROGRAM, ARGUMENT, ...], "environment": {NAME: VALUE, ...}}
   --help          this text
 
 Logs are JSON lines on standard output. SIGTERM and SIGINT let clients finish and end. SIGHUP opens
 the audit's file anew and takes over the configuration and the files it names, certificates among them, wholly or not at all;
-clients stay. With several \`workers\` all of this is said to the first process, which starts the others and replaces those that die.
+clients stay. SIGUSR2 starts the successor, hands the listening sockets over to it, and ends as SIGTERM does once that one takes
+clients: no connection is refused. If it does not come so far, all stays as it is. With several \`workers\` all of this is said to the first process, which starts the others and replaces those that die.
 Exit codes: 0 ended as asked; 1 it could not start; 2 wrong arguments or configuration.
 `;
 
@@ -29,9 +32,18 @@ function fail(code: number, message: string): never {
   process.exit(code);
 }
 
-function options(): { config: string; check: boolean; predecessor: number | undefined } | { worker: string } {
+interface ServeOptions {
+  readonly config: string;
+  readonly check: boolean;
+  /** File of the successor's command. */
+  readonly successor: string | undefined;
+  /** Whether this process takes the place of the one that has started it. */
+  readonly takesOver: boolean;
+}
+
+function options(): ServeOptions | { worker: string } {
   try {
-    const { values } = parseArgs({ options: { config: { type: "string" }, check: { type: "boolean" }, "take-over": { type: "string" }, worker: { type: "string" }, help: { type: "boolean" } } });
+    const { values } = parseArgs({ options: { config: { type: "string" }, check: { type: "boolean" }, successor: { type: "string" }, "take-over": { type: "boolean" }, worker: { type: "string" }, help: { type: "boolean" } } });
     if (values.help === true) {
       process.stdout.write(HELP);
       process.exit(0);
@@ -39,16 +51,10 @@ function options(): { config: string; check: boolean; predecessor: number | unde
     // Not for people: how the proxy starts its workers, who follow it by the channel between them.
     if (values.worker !== undefined && process.connected) return { worker: values.worker };
     if (values.config === undefined) fail(2, "--config FILE is missing; --help says more");
-    return { config: values.config, check: values.check ?? false, predecessor: readPid(values["take-over"]) };
+    return { config: values.config, check: values.check ?? false, successor: values.successor, takesOver: values["take-over"] ?? false };
   } catch (error) {
     return fail(2, `${error instanceof Error ? error.message : String(error)}; --help says more`);
   }
-}
-
-function readPid(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Error(`--take-over ${text} is no process id`);
-  return Number(text);
 }
 
 async function load(file: string): Promise<ProxyConfig> {
@@ -60,33 +66,22 @@ async function load(file: string): Promise<ProxyConfig> {
   }
 }
 
-function endPredecessor(pid: number): void {
-  try {
-    process.kill(pid, "SIGTERM");
-  } catch {
-    // it has ended by itself
-  }
-}
-
-async function serve({ config: file, check, predecessor }: { config: string; check: boolean; predecessor: number | undefined }): Promise<void> {
+async function serve({ config: file, check, successor, takesOver }: ServeOptions): Promise<void> {
   const config = await load(file);
   if (check) {
     process.stdout.write(`${file}: the configuration can be used\n`);
     process.exit(0);
   }
   const log = createLogger();
-  const proxy = new Proxy(config, config.workers === 1 ? new SingleProcess(log) : new WorkerFleet(process.argv[1]!, log), log);
+  const predecessor = takesOver ? new PredecessorProcess() : undefined;
+  const sockets = new ListeningSockets(predecessor);
+  const proxy = new Proxy(config, config.workers === 1 ? new SingleProcess(sockets, log) : new WorkerFleet(process.argv[1]!, sockets, log), sockets, log);
   try {
-    if (predecessor === undefined) await refuseTaken([...config.databases.map(({ listen }) => listen), ...(config.admin === undefined ? [] : [config.admin])]);
     await proxy.start();
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     log.error("cannot start", { error: message });
     fail(error instanceof ConfigError ? 2 : 1, message);
-  }
-  if (predecessor !== undefined) {
-    log.info("takes over", { predecessor });
-    endPredecessor(predecessor);
   }
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
@@ -97,6 +92,29 @@ async function serve({ config: file, check, predecessor }: { config: string; che
     proxy.reload(() => loadConfig(file)).catch((error: unknown) => {
       log.error("configuration not taken over, the one before stays in force", { error });
     });
+  });
+  if (successor !== undefined) handOverOnSignal(successor, sockets, proxy, log);
+  if (predecessor !== undefined) {
+    log.info("takes over", { predecessor: process.ppid });
+    predecessor.dismiss();
+  }
+}
+
+function handOverOnSignal(successor: string, sockets: ListeningSockets, proxy: Proxy, log: Logger): void {
+  let begun = false;
+  process.on("SIGUSR2", () => {
+    if (begun) return;
+    begun = true;
+    startSuccessor(successor, sockets).then(
+      ({ pid }) => {
+        log.info("a successor takes clients", { successor: pid });
+        void proxy.drain(true).then(() => process.exit(0));
+      },
+      (error: unknown) => {
+        begun = false;
+        log.error("no successor; this process goes on", { error });
+      },
+    );
   });
 }
 

@@ -2,14 +2,14 @@ import { basename } from "node:path";
 import { nodeName } from "../cluster-plan.ts";
 import type { Finding } from "../drift.ts";
 import { hasClusterState } from "./former-cluster.ts";
-import { launch, stop } from "./launch.ts";
+import { launch, launchSuccessor, stop } from "./launch.ts";
 import type { Launched, LaunchSpec } from "./launch.ts";
 import { adjustNode, bundleRevisionOf } from "./live-node.ts";
 import type { NodeDeclaration } from "./live-node.ts";
 import { adjustProxy } from "./live-proxy.ts";
 import { logLength, tailLog } from "./log-tail.ts";
 import type { NodeAccess } from "./node-client.ts";
-import { describeState, findOwn, fingerprintOf } from "./own-process.ts";
+import { describeState, findOwn, fingerprintOf, takesSuccessor } from "./own-process.ts";
 import { poll } from "./poll.ts";
 import { closePrivateFiles } from "./private-files.ts";
 import type { ProcessInputs } from "./process-inputs.ts";
@@ -55,8 +55,6 @@ export interface Circumstances {
   readonly readRevision: string | undefined;
   /** Whether nothing is known of it, so that it may be the first start of all. */
   readonly isNew: boolean;
-  /** Whether the running process lets a successor take clients beside it. */
-  readonly mayOverlap: boolean;
 }
 
 /**
@@ -67,16 +65,16 @@ export interface Circumstances {
  * @throws {ReferenceServerError} it could not run as declared; {@link SuccessionError} nobody could take over from it;
  *   `RolloutStoppedError` another node has failed before: it runs on as it did
  */
-export async function bringUp(inputs: ProcessInputs, { readRevision, isNew, mayOverlap }: Circumstances): Promise<Running> {
+export async function bringUp(inputs: ProcessInputs, { readRevision, isNew }: Circumstances): Promise<Running> {
   const { readyRedis: node, clusterPeers: peers } = inputs;
   await closePrivateFiles([inputs.logFile, ...inputs.privateFiles]);
   const running = await findOwn(inputs);
   const told = running === undefined ? undefined : await tellLive(inputs, running, readRevision);
   if (told !== undefined) return told;
   const isFirstStart = isNew && running === undefined && !(await hasClusterState(inputs.directory));
-  if (node === undefined || peers.length === 0 || isFirstStart) return startAnew(inputs, mayOverlap);
+  if (node === undefined || peers.length === 0 || isFirstStart) return startAnew(inputs);
   const member = { name: nodeName(node), standing: () => standingOf(inputs) };
-  return rolloutOf([node, ...peers].map(nodeName)).turn(member, () => startAnew(inputs, false));
+  return rolloutOf([node, ...peers].map(nodeName)).turn(member, () => startAnew(inputs));
 }
 
 /** The node of a program that is one, and what it must show. */
@@ -111,12 +109,12 @@ async function standingOf(inputs: ProcessInputs): Promise<Standing> {
   return node !== undefined && (await leads(node, peers)) ? "leading" : "spare";
 }
 
-async function startAnew(inputs: ProcessInputs, mayOverlap: boolean): Promise<Running> {
+async function startAnew(inputs: ProcessInputs): Promise<Running> {
   // Looked at again: a turn may have been long in coming.
   const running = await findOwn(inputs);
   const node = nodeOf(inputs);
-  const { takeOverArgument } = inputs;
-  if (running !== undefined && mayOverlap && takeOverArgument !== undefined && !(await hasLostDirectory(running)) && !(await isSuspended(running))) return succeed(inputs, running, takeOverArgument);
+  const { successorFile } = inputs;
+  if (running !== undefined && successorFile !== undefined && (await takesSuccessor(inputs, running))) return succeed(inputs, running, successorFile);
   // A trial of the declared program with the declared texts: what would keep it from starting is found before anything is stopped.
   if (running !== undefined && node !== undefined) await readReference(node.declared.program, node.declared.conf, node.declared.acl);
   // Where the whole was not well before, one node's restart cannot be asked to heal it; nor that of a node without its data.
@@ -135,11 +133,11 @@ async function startAnew(inputs: ProcessInputs, mayOverlap: boolean): Promise<Ru
 }
 
 /**
- * Starts a program beside the process that it replaces. Once it takes clients, it has that one end, which lets its own finish
- * before. If the new one does not come so far, the one before it goes on.
+ * Has the running process start the program in its place. Once that takes clients, the running one lets its own finish, and ends.
+ * If it does not come so far, the running one goes on.
  */
-async function succeed(inputs: ProcessInputs, running: ProcessRecord, takeOverArgument: string): Promise<Running> {
-  const { program, args, recordFile, logFile, readyLimitSeconds, stopLimitSeconds } = inputs;
+async function succeed(inputs: ProcessInputs, running: ProcessRecord, successorFile: string): Promise<Running> {
+  const { program, recordFile, logFile, readyLimitSeconds, stopLimitSeconds } = inputs;
   const fingerprint = fingerprintOf(inputs);
   const offset = await logLength(logFile);
   const fail = async (problem: string): Promise<never> => {
@@ -147,9 +145,9 @@ async function succeed(inputs: ProcessInputs, running: ProcessRecord, takeOverAr
     if (serves) await restoreRecord(recordFile, running);
     throw new NotReadyError(`${program} did not become ready: ${problem}${serves ? "; the process before it goes on" : ""}`, serves ? "running as before" : "stopped", { logFile, tail: await tailLog(logFile, offset), advice: "" });
   };
-  const launched = await launch({ ...inputs, args: [...args, takeOverArgument, String(running.pid)], fingerprint }).catch(async (error: unknown) => fail(error instanceof Error ? error.message : String(error)));
-  await poll((readyLimitSeconds + stopLimitSeconds) * 1000, async () => (launched.ended() !== undefined || !(await isRunning(running)) ? true : undefined));
-  const ended = launched.ended();
+  const launched = await launchSuccessor(running, { ...inputs, fingerprint }, successorFile).catch(async (error: unknown) => fail(error instanceof Error ? error.message : String(error)));
+  await poll((readyLimitSeconds + stopLimitSeconds) * 1000, async () => ((await launched.ended()) !== undefined || !(await isRunning(running)) ? true : undefined));
+  const ended = await launched.ended();
   if (ended !== undefined) return fail(ended);
   await stop(running, 0);
   const problem = await becomesReady(inputs, launched);
@@ -233,7 +231,7 @@ async function waitFor(inputs: ProcessInputs, look: () => Promise<string | { rea
     const seen = await look();
     if (typeof seen === "object") return { end: seen.final };
     complaint = seen;
-    const end = launched?.ended();
+    const end = await launched?.ended();
     // Asked after the probe: another program may answer at its address while ours has failed to get it.
     if (end !== undefined) return { end };
     return complaint === undefined ? { end: undefined } : undefined;

@@ -1,5 +1,5 @@
 import type { Finding } from "../drift.ts";
-import { describeState, findOwn } from "./own-process.ts";
+import { describeState, findOwn, takesSuccessor } from "./own-process.ts";
 import type { ProcessInputs, processFields } from "./process-inputs.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { compareNode } from "./live-node.ts";
@@ -26,7 +26,7 @@ export async function foretellProcess({ known, unknown }: KnownInputs<typeof pro
   // Redis lists its parameters in an order that differs from process to process.
   const told = inside.filter(({ mend }) => mend !== "restart").map(line).sort();
   const anew = told.length === 0 && inFiles.length > 0 ? [`takes over ${inFiles.join(", ")}`] : told;
-  if (restarts.length > 0 && known.takeOverArgument !== undefined) {
+  if (restarts.length > 0 && (await takesSuccessor(known, running))) {
     report.say(`will be replaced by a new process that takes clients beside it; then it takes no more, and lets those it has finish: ${listed([...restarts, ...told])}`);
   } else if (restarts.length > 0) report.say(`will be restarted${await turnOf(known)}: ${listed([...restarts, ...told])}`);
   else if (anew.length > 0) report.say(`goes on running, and ${told.length > 0 ? `is told ${listed(told)}` : anew.join("")}`);

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { constants } from "node:fs";
 import { chmod, open } from "node:fs/promises";
+import { writeFileAtomically } from "./atomic-file.ts";
 import { findRecorded, hasLostDirectory, isRunning, isSuspended, recordingWrapper, removeRecord } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { poll } from "./poll.ts";
@@ -24,7 +25,7 @@ export interface LaunchSpec {
 export interface Launched {
   readonly record: ProcessRecord;
   /** How it ended; undefined while it runs. */
-  readonly ended: () => string | undefined;
+  readonly ended: () => string | undefined | Promise<string | undefined>;
 }
 
 /** A program that could not even be started. */
@@ -38,6 +39,8 @@ export class LaunchError extends Error {
 }
 
 const recordLimitMs = 5000;
+/** It is a program with clients that is asked. */
+const successorLimitMs = 10_000;
 const plainPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
@@ -50,9 +53,10 @@ export async function launch(spec: LaunchSpec): Promise<Launched> {
   try {
     await chmod(spec.logFile, 0o600);
     await removeRecord(spec.recordFile);
-    const child = spawn("/bin/sh", ["-c", recordingWrapper, "redis-access", spec.recordFile, spec.fingerprint, spec.program, ...spec.args], {
+    const { command: [shell, ...args], environment } = commandFor(spec);
+    const child = spawn(shell, args, {
       cwd: spec.directory,
-      env: { PATH: plainPath, ...spec.environment },
+      env: environment,
       detached: true,
       stdio: ["ignore", log.fd, log.fd],
     });
@@ -65,6 +69,29 @@ export async function launch(spec: LaunchSpec): Promise<Launched> {
   } finally {
     await log.close();
   }
+}
+
+/** The command that records its own process and becomes the program, and its whole environment. */
+function commandFor({ recordFile, fingerprint, program, args, environment }: Omit<LaunchSpec, "directory" | "logFile">): { readonly command: readonly [string, ...string[]]; readonly environment: Readonly<Record<string, string>> } {
+  return { command: ["/bin/sh", "-c", recordingWrapper, "redis-access", recordFile, fingerprint, program, ...args], environment: { PATH: plainPath, ...environment } };
+}
+
+/**
+ * Has a running program start another one in its place, which works where it does and writes to the same log. Returns once the
+ * record is the successor's; whether that is any good is still to be found out, and the running one goes on until it is.
+ *
+ * @param successorFile where the running program looks for its successor's command
+ * @throws {LaunchError} the running program does not start it
+ */
+export async function launchSuccessor(running: ProcessRecord, spec: LaunchSpec, successorFile: string): Promise<Launched> {
+  await writeFileAtomically(successorFile, JSON.stringify(commandFor(spec)), "0600", `${process.getuid!()}:${process.getgid!()}`);
+  signal(running.pid, "SIGUSR2");
+  const record = await poll(successorLimitMs, async () => {
+    const recorded = await findRecorded(spec.recordFile);
+    return recorded?.pid === running.pid ? undefined : recorded;
+  });
+  if (record === undefined) throw new LaunchError(spec.program, `process ${running.pid} has not started it within ${successorLimitMs} ms`);
+  return { record, ended: async () => ((await isRunning(record)) ? undefined : "it ended") };
 }
 
 function watchEnd(child: ChildProcess): () => string | undefined {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { realpath } from "node:fs/promises";
 import { findPortObstacle } from "./ports.ts";
 import type { ProcessInputs } from "./process-inputs.ts";
-import { directoryOf, executableOf, findRecorded, goneMark, hasLostDirectory, isSuspended, recordOf } from "./process-record.ts";
+import { commandLineOf, directoryOf, executableOf, findRecorded, goneMark, hasLostDirectory, isSuspended, recordOf } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 
 /** What tells one declaration of a program from another, as far as only a restart leads from one to the other: SHA-256 in hex. */
@@ -26,6 +26,12 @@ export async function findOwn({ recordFile, program, directory, listens }: Parti
     if ((await executableOf(pid)) === (await realpath(program).catch(() => program))) return recordOf(pid);
   }
   return undefined;
+}
+
+/** Whether a process hands over to its successor: one that was started with the file's path, knows its directory, and is not suspended. */
+export async function takesSuccessor({ successorFile }: Partial<ProcessInputs>, running: ProcessRecord): Promise<boolean> {
+  if (successorFile === undefined || !(await commandLineOf(running.pid)).includes(successorFile)) return false;
+  return !(await hasLostDirectory(running)) && !(await isSuspended(running));
 }
 
 /** `running` where the declared program does; or what else was found, in an operator's words. */

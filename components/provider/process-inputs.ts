@@ -28,10 +28,11 @@ export const processFields = {
   /** Where it is written down that this cluster is formed: as long as it is, a node that the cluster lives on is not deleted. */
   clusterFile: optional(path),
   /**
-   * With this argument and a process id behind the others, the program takes clients beside the process that it replaces, and has
-   * that one end. Without it, that one ends first.
+   * Where the program, started with this path among its arguments, finds at SIGUSR2 what to start in its place, as JSON of `command`
+   * and `environment`. It hands its listening sockets over to that one, and ends when that one takes clients; it goes on if that
+   * one does not come so far. Without it, a process ends before the next one is started.
    */
-  takeOverArgument: optional(text),
+  successorFile: optional(path),
   readyLimitSeconds: withDefault(integer(1, 600), 30),
   stopLimitSeconds: withDefault(integer(1, 600), 20),
   /** Anything whose change must restart it, such as the hash of its program. */

@@ -72,6 +72,11 @@ export async function listProcesses(): Promise<readonly number[]> {
   return (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
+/** What the process was started with, its program first; empty as in {@link executableOf}. */
+export async function commandLineOf(pid: number): Promise<readonly string[]> {
+  return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0").slice(0, -1);
+}
+
 /** How the kernel tells that a process works in a directory that was deleted: behind its path (proc(5), /proc/<pid>/cwd). */
 export const goneMark = " (deleted)";
 

@@ -24,7 +24,7 @@ export const processResource: ResourceType<typeof fields> = {
   fields,
   leftOut: ["nodeDeclaration", "proxyDeclaration"],
   // Told to a running program they change nothing about it; the next start uses them.
-  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "clusterFile", "privateFiles", "takeOverArgument", "readyLimitSeconds", "stopLimitSeconds"],
+  notCompared: ["listens", "readyTcp", "readyHttp", "readyRedis", "clusterPeers", "clusterFile", "privateFiles", "successorFile", "readyLimitSeconds", "stopLimitSeconds"],
   replaceOn: ["recordFile"],
   outputs: ["pid", "bundleRevision"],
   // What a node is told while it runs leaves its process alone; so whoever depends on the process is left alone too.
@@ -35,7 +35,7 @@ export const processResource: ResourceType<typeof fields> = {
   expect: (inputs) => ({ state: "running", fingerprint: fingerprintOf(inputs), drift: [] }),
   preflight,
   identify: (inputs) => inputs.recordFile,
-  create: (inputs) => bringUp(inputs, { readRevision: undefined, isNew: true, mayOverlap: false }),
+  create: (inputs) => bringUp(inputs, { readRevision: undefined, isNew: true }),
   async read(inputs, state) {
     const record = await findOwn(inputs);
     const found = await describeState(inputs, record);
@@ -99,8 +99,7 @@ function isToldLive(drift: unknown): boolean {
 
 async function update(inputs: ProcessInputs, state: Values): Promise<Values> {
   try {
-    // Only a process that was started by a declaration that knows of successors shares its addresses with one.
-    return await bringUp(inputs, { readRevision: revisionIn(state), isNew: false, mayOverlap: state["takeOverArgument"] === inputs.takeOverArgument });
+    return await bringUp(inputs, { readRevision: revisionIn(state), isNew: false });
   } catch (error) {
     if (!(error instanceof NotReadyError) || error.left === "running as before") throw error;
     throw new HalfDoneError(error, { state: error.left, fingerprint: fingerprintOf(inputs), pid: 0, bundleRevision: "", drift: [describeProcess(inputs, error.left)] });

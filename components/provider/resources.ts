@@ -109,8 +109,11 @@ export interface ProcessArgs {
   readonly privateFiles?: pulumi.Input<pulumi.Input<string>[]>;
   /** Where it is written down that this cluster is formed: as long as it is, a node that the cluster lives on is not deleted. */
   readonly clusterFile?: pulumi.Input<string>;
-  /** With it and a process id the program takes clients beside the process that it replaces, and has that one end; without it, that one ends first. */
-  readonly takeOverArgument?: pulumi.Input<string>;
+  /**
+   * An absolute path among its arguments, where it finds at SIGUSR2 what to start in its place, as JSON of `command` and
+   * `environment`; it hands its listening sockets over, and ends once its successor takes clients. Without it, it ends first.
+   */
+  readonly successorFile?: pulumi.Input<string>;
   /** Default 30. */
   readonly readyLimitSeconds?: pulumi.Input<number>;
   /** Seconds from SIGTERM to SIGKILL; default 20. */

@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { SHARED } from "./listen-at.ts";
+import { ListeningSockets } from "./listening-sockets.ts";
 import { METRICS_TYPE } from "./metrics.ts";
 
 /** Good or not, and why; the detail is shown as JSON. */
@@ -30,9 +30,8 @@ export interface AdminView {
 export class AdminListenError extends Error {
   readonly code = "ADMIN_LISTEN";
 
-  constructor(host: string, port: number, cause: NodeJS.ErrnoException) {
-    const why = cause.code === "EADDRINUSE" ? "the port is in use" : cause.message;
-    super(`the admin endpoint cannot listen on ${host}:${port}: ${why}`, { cause });
+  constructor(cause: Error) {
+    super(`the admin endpoint ${cause.message}`, { cause });
     this.name = "AdminListenError";
   }
 }
@@ -60,6 +59,7 @@ const SESSION_PATH = /^\/debug\/sessions\/(\d{1,15})$/;
 export async function startAdmin(
   listen: { readonly host: string; readonly port: number },
   view: AdminView,
+  sockets = new ListeningSockets(),
 ): Promise<{ readonly address: { readonly host: string; readonly port: number }; close(): Promise<void> }> {
   const server = createServer(
     {
@@ -78,7 +78,9 @@ export async function startAdmin(
   server.maxConnections = MOST_CONNECTIONS;
   // A peer that reads nothing of its answer is cut off as well.
   server.setTimeout(2 * REQUEST_TIMEOUT_MS);
-  await listening(server, listen);
+  await sockets.listen(server, listen).catch((error: unknown) => {
+    throw new AdminListenError(error as Error);
+  });
   const { address, port } = server.address() as AddressInfo;
   return {
     address: { host: address, port },
@@ -88,19 +90,6 @@ export async function startAdmin(
       await closed;
     },
   };
-}
-
-async function listening(server: Server, { host, port }: { readonly host: string; readonly port: number }): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const failed = (error: Error): void => {
-      reject(new AdminListenError(host, port, error));
-    };
-    server.once("error", failed);
-    server.listen({ port, host, ...SHARED }, () => {
-      server.off("error", failed);
-      resolve();
-    });
-  });
 }
 
 /** Never rejects. */

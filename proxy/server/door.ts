@@ -7,6 +7,7 @@ import { GUIDE_PROFILE } from "../routing/profile.ts";
 import { CommandStats } from "./command-stats.ts";
 import { Listener } from "./listener.ts";
 import type { ListenerEvents } from "./listener.ts";
+import type { ListeningSockets } from "./listening-sockets.ts";
 import type { Logger } from "./log.ts";
 import type { Materials } from "./materials.ts";
 import { dialPlain, UpstreamTls } from "./upstream-tls.ts";
@@ -20,8 +21,8 @@ export interface LoadedConfig {
 /** What a door needs of the proxy. */
 export interface DoorHost {
   readonly log: Logger;
-  /** Whether the doors listen themselves, or are handed connections that were accepted for them. */
-  readonly listens: boolean;
+  /** How the doors listen; undefined where they are handed connections that were accepted for them. */
+  readonly sockets: ListeningSockets | undefined;
   /** What the keys of TLS sessions are derived from now. */
   readonly ticketSecret: () => Buffer;
   readonly events: (door: Door) => ListenerEvents;
@@ -64,9 +65,15 @@ export class Door {
    * @throws Error with the address in its message, where that cannot be taken
    */
   async open(): Promise<void> {
-    if (this.#host.listens) await this.#listener.listen(this.config.listen);
+    const { sockets } = this.#host;
+    if (sockets !== undefined) await this.#listener.listen(this.config.listen, sockets);
     this.database.start();
-    if (this.#host.listens) this.#host.log.info("listening", { database: this.config.name, address: `${this.config.listen.host}:${this.config.listen.port}` });
+    if (sockets !== undefined) this.#host.log.info("listening", { database: this.config.name, address: `${this.config.listen.host}:${this.config.listen.port}` });
+  }
+
+  /** Clients that have come, and have not proved yet who they are. */
+  get arriving(): number {
+    return this.#listener.arriving;
   }
 
   /** Takes a client whose connection another process has accepted. */

@@ -7,7 +7,7 @@ import { identityOf } from "../access/identity.ts";
 import type { Identity } from "../access/identity.ts";
 import { encodeError } from "../resp/encoder.ts";
 import { closeGently } from "./close-gently.ts";
-import { listenAt } from "./listen-at.ts";
+import type { ListeningSockets } from "./listening-sockets.ts";
 import { ticketKeys } from "./ticket-keys.ts";
 
 /** The proxy's own side of TLS, as PEM. */
@@ -48,6 +48,7 @@ export interface ListenerOptions {
  */
 export class Listener {
   readonly #server: Server;
+  #arriving = 0;
   #tls: ListenerTls;
   #ticketSecret: Buffer;
 
@@ -62,7 +63,12 @@ export class Listener {
       handshakeTimeout: tlsHandshakeTimeoutMs,
       allowHalfOpen: true,
     });
+    this.#server.on("connection", () => {
+      this.#arriving++;
+    });
+    // Each connection comes to one of these two.
     this.#server.on("secureConnection", (socket) => {
+      this.#arriving--;
       socket.on("error", () => socket.destroy());
       let identity;
       try {
@@ -75,8 +81,14 @@ export class Listener {
       events.onClient(socket, identity);
     });
     this.#server.on("tlsClientError", (error, socket) => {
+      this.#arriving--;
       events.onRefused(remoteOf(socket), messageOf(error));
     });
+  }
+
+  /** Clients in their TLS handshake. */
+  get arriving(): number {
+    return this.#arriving;
   }
 
   /**
@@ -84,8 +96,8 @@ export class Listener {
    *
    * @throws Error with the address in its message, where that cannot be taken
    */
-  listen(address: HostPort): Promise<void> {
-    return listenAt(this.#server, address);
+  listen(address: HostPort, sockets: ListeningSockets): Promise<void> {
+    return sockets.listen(this.#server, address);
   }
 
   /** Takes a client whose connection another process has accepted. */

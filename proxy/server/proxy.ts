@@ -7,6 +7,7 @@ import { startAdmin } from "./admin.ts";
 import type { AdminView, Verdict } from "./admin.ts";
 import type { LoadedConfig } from "./door.ts";
 import type { Fleet } from "./fleet.ts";
+import type { ListeningSockets } from "./listening-sockets.ts";
 import type { Logger } from "./log.ts";
 import { readMaterials } from "./materials.ts";
 import { renderMetrics } from "./metrics.ts";
@@ -19,6 +20,7 @@ export class Proxy {
   #config: ProxyConfig;
   readonly #log: Logger;
   readonly #fleet: Fleet;
+  readonly #sockets: ListeningSockets;
   /** What runs: SHA-256 of the program, and over all files of the configuration in force. */
   #version = { program: "", configuration: "" };
   #admin: { close(): Promise<void> } | undefined;
@@ -28,9 +30,10 @@ export class Proxy {
   /** How the configuration in force came about, and what kept a newer one from it. */
   readonly #reloads = { loadedAt: new Date(), done: 0, failed: 0, problem: undefined as string | undefined };
 
-  constructor(config: ProxyConfig, fleet: Fleet, log: Logger) {
+  constructor(config: ProxyConfig, fleet: Fleet, sockets: ListeningSockets, log: Logger) {
     this.#config = config;
     this.#fleet = fleet;
+    this.#sockets = sockets;
     this.#log = log;
   }
 
@@ -48,7 +51,7 @@ export class Proxy {
     this.#ticketTimer = setInterval(() => {
       this.#fleet.useTicketSecret(makeTicketSecret());
     }, TICKET_SECRET_MS).unref();
-    if (admin !== undefined) this.#admin = await startAdmin(admin, this.#adminView());
+    if (admin !== undefined) this.#admin = await startAdmin(admin, this.#adminView(), this.#sockets);
   }
 
   /**
@@ -76,16 +79,21 @@ export class Proxy {
     await reload;
   }
 
-  /** Takes no more clients, lets those that are there finish within the configured time, then ends. */
-  drain(): Promise<void> {
-    this.#draining ??= this.#drain();
+  /**
+   * Takes no more clients, lets those that are there finish within the configured time, then ends.
+   *
+   * @param succeeded whether another process has taken its place, which is the one that answers the operator from now on
+   */
+  drain(succeeded = false): Promise<void> {
+    this.#draining ??= this.#drain(succeeded);
     return this.#draining;
   }
 
-  async #drain(): Promise<void> {
+  async #drain(succeeded: boolean): Promise<void> {
     clearInterval(this.#ticketTimer);
+    const closed = succeeded ? this.#admin?.close() : undefined;
     await this.#fleet.drain();
-    await this.#admin?.close();
+    await (closed ?? this.#admin?.close());
   }
 
   async #takeOver(config: ProxyConfig): Promise<void> {

@@ -10,6 +10,7 @@ import { LOOK_MS, toEvict } from "./client-memory.ts";
 import { Door } from "./door.ts";
 import type { DoorHost, LoadedConfig } from "./door.ts";
 import { remoteOf, turnAway } from "./listener.ts";
+import type { ListeningSockets } from "./listening-sockets.ts";
 import type { Logger } from "./log.ts";
 import type { MetricFamily } from "./metrics.ts";
 import { servingFamilies } from "./proxy-metrics.ts";
@@ -20,6 +21,9 @@ import type { SessionLimits } from "./session-options.ts";
 import type { SessionDetail, SessionState } from "./session-state.ts";
 import { SlowLog } from "./slow-log.ts";
 import type { Totals } from "./totals.ts";
+
+/** How long those are waited for that were accepted before the end and have not come in. */
+const ARRIVAL_MS = 3_000;
 
 /** A client that is there. */
 interface Guest {
@@ -48,8 +52,8 @@ export interface ServingHost {
   readonly log: Logger;
   readonly seats: Seats;
   readonly audit: AuditLog | undefined;
-  /** Whether this process has the addresses that clients come to, or is handed their connections. */
-  readonly listens: boolean;
+  /** How this process listens at the addresses that clients come to; undefined where it is handed their connections. */
+  readonly sockets: ListeningSockets | undefined;
   /** What the keys of TLS sessions are derived from. */
   readonly ticketSecret: Buffer;
 }
@@ -83,6 +87,8 @@ export class Serving {
   readonly #slowLog: SlowLog;
   #limits: SessionLimits;
   #draining = false;
+  /** Clients for whom a seat is asked. */
+  #seating = 0;
 
   private constructor(host: ServingHost, config: ProxyConfig) {
     this.#host = host;
@@ -165,13 +171,14 @@ export class Serving {
   async drain(): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
-    // Behind the connections that this turn of the event loop has accepted: what waits in a closing listener's queue is reset.
+    // Behind the connections that this turn of the event loop has accepted: without a successor, who waits to be accepted is reset.
     await new Promise((resolve) => setImmediate(resolve));
     for (const door of this.#doors) door.close();
     this.#host.log.info("draining", { sessions: this.#guests.size });
     for (const { session } of this.#guests.values()) session.drain();
-    const deadline = performance.now() + this.#config.limits.drainMs;
-    while (this.#guests.size > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
+    const began = performance.now();
+    const passed = (ms: number): boolean => performance.now() - began >= Math.min(ms, this.#config.limits.drainMs);
+    while (!passed(this.#guests.size > 0 ? Infinity : this.#arriving() > 0 ? ARRIVAL_MS : 0)) await new Promise((resolve) => setTimeout(resolve, 20));
     if (this.#guests.size > 0) this.#host.log.warn("sessions cut off", { sessions: this.#guests.size });
     for (const { session } of this.#guests.values()) session.destroy();
     for (const door of this.#doors) door.end();
@@ -203,11 +210,16 @@ export class Serving {
     return servingFamilies(this.#totals, this.#guests.size, this.#doors);
   }
 
+  /** Clients that are on their way in. */
+  #arriving(): number {
+    return this.#doors.reduce((sum, { arriving }) => sum + arriving, this.#seating);
+  }
+
   #doorHost(): DoorHost {
-    const { log, listens } = this.#host;
+    const { log, sockets } = this.#host;
     return {
       log,
-      listens,
+      sockets,
       ticketSecret: () => this.#ticketSecret,
       events: (door) => ({
         onClient: (socket, identity) => {
@@ -304,8 +316,10 @@ export class Serving {
   /** Lets a client in where there is room for one more. */
   #seat(socket: TLSSocket, identity: Identity, door: Door): void {
     const seat = this.#host.seats.take();
-    if (seat instanceof Promise) void seat.then((granted) => { this.#seated(granted, socket, identity, door); }, () => socket.destroy());
-    else this.#seated(seat, socket, identity, door);
+    if (seat instanceof Promise) {
+      this.#seating++;
+      void seat.then((granted) => { this.#seated(granted, socket, identity, door); }, () => socket.destroy()).finally(() => this.#seating--);
+    } else this.#seated(seat, socket, identity, door);
   }
 
   #seated(seat: number | undefined, socket: TLSSocket, identity: Identity, door: Door): void {

@@ -15,6 +15,7 @@ import { SLOTS } from "../routing/slot.ts";
 import { closeGently } from "./close-gently.ts";
 import { CommandPerformer } from "./command-performer.ts";
 import type { PerformerHost } from "./command-performer.ts";
+import { Departure } from "./departure.ts";
 import { RequestRun } from "./request-run.ts";
 import { SessionDeliveries } from "./session-deliveries.ts";
 import { SessionReplies } from "./session-replies.ts";
@@ -42,13 +43,12 @@ export class Session implements ReplyTarget {
   readonly #login: SessionLogin;
   readonly #deliveries: SessionDeliveries;
   readonly #performer: CommandPerformer;
+  readonly #departure: Departure;
 
   #epoch = 0;
   /** Reasons not to take the next request. */
   #holds = 0;
   #processing = false;
-  /** No further request is taken; what is owed is still written. */
-  #closing = false;
   #inputEnded = false;
   /** All that is to be written is. */
   #finished = false;
@@ -86,7 +86,7 @@ export class Session implements ReplyTarget {
     this.#run = new RequestRun(this, this.#replies.queue);
     this.#login = new SessionLogin(options.database, options.policy, options.observer, () => {
       this.#observer.dropped("Redis does not let its user in any more");
-      this.drain();
+      this.#departure.leave();
     });
     // Always the same shard, so that commands without a key keep their order.
     const homeSlot = (options.id * 2_654_435_761) % SLOTS;
@@ -104,6 +104,16 @@ export class Session implements ReplyTarget {
     };
     this.#deliveries = new SessionDeliveries({ ...host, ...stream, homeSlot, context: () => this.#login.context });
     this.#performer = new CommandPerformer({ ...host, homeSlot, login: this.#login, deliveries: this.#deliveries });
+    this.#departure = new Departure({
+      activeAt: () => this.#now,
+      rests: () => this.#performer.waiting || this.#performer.subscribed,
+      // Held by a client that does not read, nothing is under way.
+      owes: () => !this.#replies.empty || this.#run.count > 0 || (this.#holds > 0 && !this.#replies.stalled),
+      asked: () => this.#parser.buffered > 0,
+      finish: () => {
+        this.#finish();
+      },
+    });
     this.#listen();
   }
 
@@ -143,10 +153,9 @@ export class Session implements ReplyTarget {
     return detailOf(this.state(), this.#replies.queue.owed(), this.#login.users, this.#performer, this.#deliveries, this.#database.table);
   }
 
-  /** Ends the session as soon as nothing is owed to the client: at once, where it waits or has subscriptions. */
+  /** Ends the session at a moment at which its client misses nothing, within seconds: see `Departure`. */
   drain(): void {
-    this.#closing = true;
-    if (this.#performer.waiting || this.#performer.subscribed || this.#replies.empty) this.#finish();
+    this.#departure.drain();
   }
 
   /** Ends the session now. */
@@ -206,7 +215,7 @@ export class Session implements ReplyTarget {
     const { socket, limits } = this.#options;
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => {
-      if (this.#closing) return;
+      if (this.#departure.closing) return;
       this.#parser.push(chunk);
       this.#process();
     });
@@ -243,7 +252,7 @@ export class Session implements ReplyTarget {
       const current = this.#epoch === this.#database.epoch;
       const accepting = this.#observer.accepting();
       if (!accepting) this.#waitForAudit();
-      while (this.#holds === 0 && !this.#closing && current && this.#hasRoom()) {
+      while (this.#holds === 0 && !this.#departure.closing && current && this.#hasRoom()) {
         if (!this.#parser.next()) {
           starved = true;
           break;
@@ -262,6 +271,7 @@ export class Session implements ReplyTarget {
     // request that is not whole counts for nothing here: the rest of it is what is waited for.
     else if (!starved && this.#parser.buffered > READ_AHEAD_BYTES) this.#socket.pause();
     else if (!this.#replies.stalled) this.#socket.resume();
+    this.#departure.check();
   }
 
   #hasRoom(): boolean {
@@ -279,7 +289,7 @@ export class Session implements ReplyTarget {
       [!this.#observer.accepting(), "the audit does not keep up"],
       [!this.#hasRoom(), "as many requests as it may have are under way"],
       [this.#epoch !== this.#database.epoch && !this.#replies.empty, "requests under way were sent by an older topology"],
-      [this.#closing, "it ends when it is owed nothing more"],
+      [this.#departure.near, "it ends when it is owed nothing more"],
     ];
     return reasons.flatMap(([holds, reason]) => (holds ? [reason] : []));
   }
@@ -316,7 +326,7 @@ export class Session implements ReplyTarget {
       database: this.#database,
       observer: this.#observer,
       now: () => this.#now,
-      leaving: () => this.#closing || this.#inputEnded,
+      leaving: () => this.#departure.near || this.#inputEnded,
       hold: () => {
         this.#hold();
       },
@@ -402,13 +412,10 @@ export class Session implements ReplyTarget {
       const then = this.#whenDrained;
       this.#whenDrained = undefined;
       then?.();
-      if (this.#closing) {
-        this.#finish();
-        return;
-      }
     }
     const more = this.#parser.buffered > 0 || this.#inputEnded;
     if (more && this.#holds === 0 && !this.#processing) this.#process();
+    else this.#departure.check();
   }
 
   #hold(): void {
@@ -426,14 +433,14 @@ export class Session implements ReplyTarget {
     const text = error instanceof Error ? error.message : String(error);
     this.#observer.dropped(text);
     const place = this.#replies.place(EMPTY, 0, 0, this.#now);
-    this.#closing = true;
+    this.#departure.closing = true;
     this.#fill(place, encodeError(`ERR Protocol error: ${text}`));
   }
 
   /** Writes what is owed and closes the connection. */
   #finish(): void {
     if (this.#finished) return;
-    this.#finished = this.#closing = true;
+    this.#finished = this.#departure.closing = true;
     this.#performer.cancelWaiting();
     this.#replies.flush();
     closeGently(this.#socket, this.#options.limits.clientStallMs);
@@ -442,6 +449,7 @@ export class Session implements ReplyTarget {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#departure.stop();
     this.#deliveries.cancel();
     this.#performer.end();
     this.#replies.end();

@@ -2,6 +2,7 @@ import { AuditLog } from "../access/audit.ts";
 import type { ProxyConfig } from "../config.ts";
 import type { LoadedConfig } from "./door.ts";
 import type { Fleet, FleetChange, WorkerStatus } from "./fleet.ts";
+import type { ListeningSockets } from "./listening-sockets.ts";
 import type { Logger } from "./log.ts";
 import type { MetricFamily } from "./metrics.ts";
 import { SeatCount } from "./seats.ts";
@@ -12,12 +13,14 @@ import { makeTicketSecret } from "./ticket-keys.ts";
 
 /** A proxy that serves its clients in its own process. */
 export class SingleProcess implements Fleet {
+  readonly #sockets: ListeningSockets;
   readonly #log: Logger;
   #config: ProxyConfig | undefined;
   #audit: AuditLog | undefined;
   #serving: Serving | undefined;
 
-  constructor(log: Logger) {
+  constructor(sockets: ListeningSockets, log: Logger) {
+    this.#sockets = sockets;
     this.#log = log;
   }
 
@@ -25,7 +28,7 @@ export class SingleProcess implements Fleet {
     const { audit } = (this.#config = loaded.config);
     if (audit !== undefined) this.#audit = await AuditLog.open(audit.file, { onFailure: audit.onFailure });
     const seats = new SeatCount(() => this.#config!.limits.maxConnections);
-    this.#serving = await Serving.start({ log: this.#log, seats, audit: this.#audit, listens: true, ticketSecret: makeTicketSecret() }, loaded);
+    this.#serving = await Serving.start({ log: this.#log, seats, audit: this.#audit, sockets: this.#sockets, ticketSecret: makeTicketSecret() }, loaded);
   }
 
   async prepare(loaded: LoadedConfig): Promise<FleetChange> {

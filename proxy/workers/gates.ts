@@ -2,7 +2,7 @@ import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import type { HostPort } from "../config.ts";
-import { listenAt } from "../server/listen-at.ts";
+import type { ListeningSockets } from "../server/listening-sockets.ts";
 import { chooseWorker } from "./choose-worker.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
@@ -25,13 +25,15 @@ interface WaitingClient {
 
 /** All addresses of the proxy: accepts connections, reads nothing of them, and hands each to a worker. */
 export class Gates {
+  readonly #sockets: ListeningSockets;
   readonly #workers: () => readonly WorkerProcess[];
   #gates: Gate[] = [];
   /** Connections that came while no worker was there. */
   #waiting: WaitingClient[] = [];
 
   /** @param workers that take clients now */
-  constructor(workers: () => readonly WorkerProcess[]) {
+  constructor(sockets: ListeningSockets, workers: () => readonly WorkerProcess[]) {
+    this.#sockets = sockets;
     this.#workers = workers;
   }
 
@@ -45,7 +47,7 @@ export class Gates {
       socket.on("error", () => socket.destroy());
       this.#hand({ socket, address, since: performance.now() });
     });
-    await listenAt(server, address);
+    await this.#sockets.listen(server, address);
     const gate = { address, close: () => void server.close() };
     this.#gates.push(gate);
     return gate;

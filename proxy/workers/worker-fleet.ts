@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { AuditHealth } from "../access/audit.ts";
 import type { LoadedConfig } from "../server/door.ts";
 import type { Fleet, FleetChange, WorkerStatus } from "../server/fleet.ts";
+import type { ListeningSockets } from "../server/listening-sockets.ts";
 import type { Logger } from "../server/log.ts";
 import type { MetricFamily } from "../server/metrics.ts";
 import { processFamilies } from "../server/proxy-metrics.ts";
@@ -46,11 +47,11 @@ export class WorkerFleet implements Fleet {
   #looks: NodeJS.Timeout | undefined;
 
   /** @param program file of this very program, which workers run as well */
-  constructor(program: string, log: Logger) {
+  constructor(program: string, sockets: ListeningSockets, log: Logger) {
     this.#program = program;
     this.#programSha256 = createHash("sha256").update(readFileSync(program)).digest("hex");
     this.#log = log;
-    this.#gates = new Gates(() => [...this.#workers.values()].filter(({ ready, leaving }) => ready && !leaving));
+    this.#gates = new Gates(sockets, () => [...this.#workers.values()].filter(({ ready, leaving }) => ready && !leaving));
   }
 
   async start(loaded: LoadedConfig): Promise<void> {

@@ -94,7 +94,7 @@ export class Worker {
     if (audit !== undefined) {
       this.#audit = AuditLog.over(audit.file, new AuditPipe(new Socket({ fd: AUDIT_DESCRIPTOR })), { onFailure: audit.onFailure });
     }
-    const host = { log: this.#log, seats: this.#seats(), audit: this.#audit, listens: false, ticketSecret: Buffer.from(ticketSecret) };
+    const host = { log: this.#log, seats: this.#seats(), audit: this.#audit, sockets: undefined, ticketSecret: Buffer.from(ticketSecret) };
     this.#serving = await Serving.start(host, loaded);
   }
 

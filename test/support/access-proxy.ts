@@ -36,6 +36,8 @@ export interface TestProxyOptions {
   readonly furtherDatabases?: readonly Readonly<Record<string, unknown>>[];
   /** Further keys of proxy.yaml, or in place of those there. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Whether SIGUSR2 starts what `successor.json` in the proxy's directory says. */
+  readonly successor?: boolean;
   /** Arguments of Node before the program, such as --cpu-prof. */
   readonly nodeArguments?: readonly string[];
 }
@@ -79,7 +81,7 @@ export class TestProxy {
     const ports = await findFreePorts(2);
     await writeFiles(directory, target, options, ports);
     const bundle = bundleProxy();
-    const args = [...proxyNodeArguments, ...(options.nodeArguments ?? []), bundle.path, "--config", join(directory, "proxy.yaml")];
+    const args = [...proxyNodeArguments, ...(options.nodeArguments ?? []), bundle.path, "--config", join(directory, "proxy.yaml"), ...(options.successor === true ? ["--successor", join(directory, "successor.json")] : [])];
     const child = new Child({ command: process.execPath, args, directory, logFile: join(directory, "proxy.log") });
     const proxy = new TestProxy(target, directory, ports, await makeUserCertificate(target.authorities), child);
     try {

@@ -1,0 +1,84 @@
+/**
+ * A client that has come, or asked for something, within so long is served for as long more: who connects, logs in, asks a few
+ * times and leaves notices nothing.
+ */
+const VISIT_MS = 3_000;
+/** A client that never pauses is served for so long more; then no further request of it is taken. */
+const LAST_REQUESTS_MS = 2_000;
+
+/** What a session that is to end looks like. */
+export interface DepartureHost {
+  /** When the client came or last asked for something, in milliseconds of the monotonic clock. */
+  readonly activeAt: () => number;
+  /** Whether the client waits in Redis or listens: that may last for ever. */
+  readonly rests: () => boolean;
+  /** Whether an answer is owed to what was taken from the client. */
+  readonly owes: () => boolean;
+  /** Whether the client has sent what was not taken yet. */
+  readonly asked: () => boolean;
+  /** Ends the session. */
+  readonly finish: () => void;
+}
+
+/** How a session ends that the proxy wants to end: at a moment at which its client misses nothing, as far as there is one. */
+export class Departure {
+  readonly #host: DepartureHost;
+  /** Whether no further request is taken. What is owed is still written. */
+  closing = false;
+  /** The end was asked for. */
+  #due = false;
+  /** It comes at the first moment at which the client is owed nothing. */
+  #draining = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(host: DepartureHost) {
+    this.#host = host;
+  }
+
+  /** Whether nothing may be begun that may last. */
+  get near(): boolean {
+    return this.closing || this.#due;
+  }
+
+  /**
+   * Has the session end as soon as its client has an answer to all that it has sent: at once, where it has asked for nothing of
+   * late, waits or is subscribed.
+   */
+  drain(): void {
+    if (this.near) return;
+    this.#due = true;
+    const { rests, activeAt } = this.#host;
+    if (rests() || performance.now() - activeAt() > VISIT_MS) this.#drainNow();
+    else this.#after(VISIT_MS, () => { this.#drainNow(); });
+  }
+
+  /** Has the session end as soon as its client has an answer to all that was taken from it. */
+  leave(): void {
+    this.closing = true;
+    this.check();
+  }
+
+  /** Ends the session if the moment has come. To be called whenever something was answered. */
+  check(): void {
+    if (!this.closing && !this.#draining) return;
+    const { rests, owes, asked, finish } = this.#host;
+    if (rests() || !(owes() || (!this.closing && asked()))) finish();
+  }
+
+  /** The session has ended. */
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #drainNow(): void {
+    this.#draining = true;
+    this.#after(LAST_REQUESTS_MS, () => {
+      this.leave();
+    });
+    this.check();
+  }
+
+  #after(ms: number, then: () => void): void {
+    this.#timer = setTimeout(then, ms);
+  }
+}

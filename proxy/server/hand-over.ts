@@ -1,0 +1,103 @@
+import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { Server } from "node:net";
+import type { HostPort } from "../config.ts";
+import type { ListeningSockets, Predecessor } from "./listening-sockets.ts";
+
+/** What two processes of which one takes the other's place say to each other; JSON, as they may be of two versions. */
+type Message =
+  /** The successor asks for the socket that listens at an address. */
+  | { readonly ask: HostPort }
+  /** The predecessor's answer; the socket comes with it, where it has one. */
+  | { readonly answer: HostPort }
+  /** The successor takes clients. */
+  | { readonly serves: true };
+
+/** How to start the process that is to take this one's place. */
+interface SuccessorCommand {
+  readonly command: readonly [string, ...string[]];
+  /** The whole environment. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Tells a process that it takes another one's place. */
+export const TAKE_OVER = "--take-over";
+
+/**
+ * Starts the process that a file names, a JSON object of `command` and `environment`, and hands over to it the sockets that it
+ * asks for. Its output goes where this one's goes.
+ *
+ * @returns when it takes clients
+ * @throws Error it could not be started, or ended before it took clients: this process goes on
+ */
+export async function startSuccessor(file: string, sockets: ListeningSockets): Promise<{ readonly pid: number }> {
+  const { command: [program, ...args], environment } = readCommand(await readFile(file, "utf8"), file);
+  const child = spawn(program, [...args, TAKE_OVER], { env: environment, detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const serves = Promise.withResolvers<undefined>();
+  child.on("error", serves.reject);
+  child.on("exit", (code, signal) => {
+    serves.reject(new Error(`the successor ended before it took clients: ${signal ?? `exit code ${code ?? "?"}`}`));
+  });
+  child.on("message", (message: Message) => {
+    if ("serves" in message) serves.resolve(undefined);
+    // What cannot be sent is for one that has ended.
+    else if ("ask" in message) child.send({ answer: message.ask } satisfies Message, sockets.at(message.ask), {}, () => undefined);
+  });
+  await serves.promise;
+  child.unref();
+  return { pid: child.pid! };
+}
+
+function readCommand(text: string, file: string): SuccessorCommand {
+  const { command, environment } = JSON.parse(text) as Partial<SuccessorCommand>;
+  const isText = (value: unknown): boolean => typeof value === "string";
+  if (!Array.isArray(command) || command.length === 0 || !command.every(isText) || typeof environment !== "object" || !Object.values(environment).every(isText)) {
+    throw new Error(`${file} names no command with its environment`);
+  }
+  return { command, environment };
+}
+
+/** The process that has started this one by `startSuccessor`. */
+export class PredecessorProcess implements Predecessor {
+  readonly #waiting = new Map<string, { readonly take: (socket: Server) => void; readonly settle: (inherited: boolean) => void }>();
+
+  /** @throws Error no process has started this one so */
+  constructor() {
+    if (!process.connected) throw new Error(`${TAKE_OVER} is for a process that was started by the one whose place it takes`);
+    process.on("message", (message: Message, socket: unknown) => {
+      if (!("answer" in message)) return;
+      const waiting = this.#waiting.get(keyOf(message.answer));
+      this.#waiting.delete(keyOf(message.answer));
+      const inherited = socket instanceof Server;
+      // At once: the socket takes connections from now on.
+      if (inherited) waiting?.take(socket);
+      waiting?.settle(inherited);
+    });
+    process.on("disconnect", () => {
+      for (const { settle } of this.#waiting.values()) settle(false);
+    });
+  }
+
+  inherit(address: HostPort, take: (socket: Server) => void): Promise<boolean> {
+    if (!process.connected) return Promise.resolve(false);
+    return new Promise((settle) => {
+      this.#waiting.set(keyOf(address), { take, settle });
+      this.#send({ ask: address });
+    });
+  }
+
+  /** Has it end: this process takes clients. */
+  dismiss(): void {
+    this.#send({ serves: true }, () => {
+      if (process.connected) process.disconnect();
+    });
+  }
+
+  #send(message: Message, sent: () => void = () => undefined): void {
+    process.send?.(message, undefined, {}, sent);
+  }
+}
+
+function keyOf({ host, port }: HostPort): string {
+  return `${host}:${port}`;
+}

@@ -1,0 +1,132 @@
+/** A proxy that another one takes the place of: clients come, ask and leave all the while, and none of them notices. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { bundleProxy, proxyNodeArguments } from "../../components/proxy-bundle.ts";
+import { clusterBehindProxy, threeMasters } from "../support/cluster-behind-proxy.ts";
+import type { Fixtures } from "../support/cluster-behind-proxy.ts";
+import { RawConnection } from "../support/raw-connection.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const handOvers = 6;
+const arrivalMs = 5;
+/** More would only wait for each other: the machine is shared. */
+const mostUnderWay = 20;
+const handOverLimitMs = 20_000;
+
+/** One proxy after another in the place of the first. */
+class Line {
+  readonly #fixtures: Fixtures;
+  #pid: number | undefined;
+
+  constructor(fixtures: Fixtures) {
+    this.#fixtures = fixtures;
+  }
+
+  get #directory(): string {
+    return this.#fixtures.proxy.directory;
+  }
+
+  get successorFile(): string {
+    return join(this.#directory, "successor.json");
+  }
+
+  /** Who serves now. */
+  get pid(): number {
+    return this.#pid ?? this.#fixtures.proxy.child.pid;
+  }
+
+  /** Names what SIGUSR2 starts; the same program with other arguments by default. */
+  prepare(...further: string[]): void {
+    const command = [process.execPath, ...proxyNodeArguments, bundleProxy(join(this.#directory, "proxy.mjs")).path, "--config", join(this.#directory, "proxy.yaml"), "--successor", this.successorFile, ...further];
+    writeFileSync(this.successorFile, JSON.stringify({ command: ["/bin/sh", "-c", 'echo $$ > "$0"; exec "$@"', this.#pidFile, ...command], environment: process.env }), { mode: 0o600 });
+  }
+
+  /** Has another process take the place of the one that serves, and waits for the end of that. */
+  async handOver(): Promise<void> {
+    const former = this.pid;
+    rmSync(this.#pidFile, { force: true });
+    process.kill(former, "SIGUSR2");
+    await waitFor("a successor is started", handOverLimitMs, () => existsSync(this.#pidFile) && readFileSync(this.#pidFile, "utf8").endsWith("\n"));
+    this.#pid = Number(readFileSync(this.#pidFile, "utf8"));
+    await waitFor("the process before it ends", handOverLimitMs, () => !isAlive(former));
+  }
+
+  stop(): void {
+    if (this.#pid !== undefined && isAlive(this.#pid)) process.kill(this.#pid, "SIGKILL");
+  }
+
+  get #pidFile(): string {
+    return join(this.#directory, "successor.pid");
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+for (const workers of [1, 2]) {
+  describe(`with ${workers} process(es) for clients`, () => {
+    const fixtures = clusterBehindProxy(threeMasters, { config: { workers }, successor: true });
+    const line = new Line(fixtures);
+    // They outlive whoever has started them.
+    process.once("exit", () => {
+      line.stop();
+    });
+
+    test(`${handOvers} times: every client that comes is let in, logged in and answered`, async () => {
+      const failures: string[] = [];
+      const over = new AbortController();
+      let [served, underWay] = [0, 0];
+      const visit = async (number: number): Promise<void> => {
+        const client = await RawConnection.open(fixtures.proxy);
+        assert.equal(await client.ask("SET", `visitor:${number}`, String(number)), "+OK\r\n");
+        // As one who thinks before it asks again.
+        await pause(number % 100);
+        assert.equal(await client.ask("GET", `visitor:${number}`), `$${String(number).length}\r\n${number}\r\n`);
+        client.close();
+        served++;
+      };
+      const arriving = (async () => {
+        for (let number = 0; !over.signal.aborted; number++) {
+          await pause(arrivalMs);
+          if (underWay >= mostUnderWay) continue;
+          underWay++;
+          visit(number).catch((error: unknown) => failures.push(String(error))).finally(() => underWay--);
+        }
+        await waitFor("the last clients have left", 20_000, () => underWay === 0);
+      })();
+      line.prepare();
+      for (let i = 0; i < handOvers; i++) {
+        const before = served;
+        await line.handOver();
+        await waitFor("clients are served by the successor", 20_000, () => served > before + mostUnderWay);
+      }
+      over.abort();
+      await arriving;
+      process.stdout.write(`${workers} process(es): ${served} clients came during ${handOvers} hand-overs\n`);
+      assert.deepEqual(failures, []);
+    });
+
+    test("a successor that cannot start leaves all as it is", async () => {
+      const former = line.pid;
+      const client = await RawConnection.open(fixtures.proxy);
+      line.prepare("--no-such-option");
+      process.kill(former, "SIGUSR2");
+      await waitFor("the log says why", 10_000, () => fixtures.proxy.child.log.includes("no successor; this process goes on"));
+      assert.equal(await client.ask("PING"), "+PONG\r\n");
+      (await RawConnection.open(fixtures.proxy)).close();
+      client.close();
+      line.prepare();
+      await line.handOver();
+      assert.notEqual(line.pid, former);
+      (await RawConnection.open(fixtures.proxy)).close();
+    });
+  });
+}
