@@ -5,6 +5,7 @@ import { clientUri } from "./client-uri.ts";
 import { checkClusterDeclaration, checkPortsDiffer, defaultNodes } from "./cluster-plan.ts";
 import type { NodeAddress } from "./cluster-plan.ts";
 import type { Host } from "./host.ts";
+import { InvalidValueError } from "./invalid-value-error.ts";
 import { ClusterDeclaration, ClusterFormation, Password } from "./provider/resources.ts";
 import { checkRedisParameters } from "./redis-conf.ts";
 import { defaultRedisServer, isPlain, RedisNode } from "./redis-node.ts";
@@ -66,6 +67,7 @@ export class RedisCluster extends pulumi.ComponentResource {
   readonly users: readonly string[];
   /** Passwords of all users by name, the system's own among them; secret. Of one that is rotated, the one to be used. */
   readonly passwords: pulumi.Output<Record<string, string>>;
+  readonly #used: ReadonlyMap<string, pulumi.Output<string>>;
 
   /** @throws {InvalidValueError} a declaration that cannot be formed, or could not fail over */
   constructor(name: string, args: RedisClusterArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -80,7 +82,8 @@ export class RedisCluster extends pulumi.ComponentResource {
     if (isPlain(args.parameters)) checkRedisParameters("parameters", args.parameters);
     this.users = users.map((user) => user.name);
     const passwords = this.#makePasswords(name, args.passwordRotations ?? {});
-    this.passwords = pulumi.secret(Object.fromEntries([...passwords].map(([user, { used }]) => [user, used])));
+    this.#used = new Map([...passwords].map(([user, { used }]) => [user, pulumi.secret(used)]));
+    this.passwords = pulumi.secret(Object.fromEntries(this.#used));
     const valid = pulumi.secret(Object.fromEntries([...passwords].map(([user, each]) => [user, each.valid])));
     const usersAcl = this.#renderUsers(users, valid, examineRedisServer(args.redisServer ?? defaultRedisServer, args.parameters, { parent: this }));
     const bundle = new TrustBundle(`${name}-bundle`, args, { parent: this });
@@ -98,6 +101,18 @@ export class RedisCluster extends pulumi.ComponentResource {
     // Waits for the formation: whoever uses the address finds a cluster there.
     this.uri = formation.nodeIds.apply(() => clientUri(this.users[0], nodes[0]!));
     this.registerOutputs({ nodes: this.nodes, uri: this.uri });
+  }
+
+  /**
+   * The password of one user, the system's own users among them, as `passwords` has it. A preview that adds another user does not
+   * know `passwords`, but it knows this: what follows from it is shown as it will be.
+   *
+   * @throws {InvalidValueError} no such user
+   */
+  passwordOf(user: string): pulumi.Output<string> {
+    const password = this.#used.get(user);
+    if (password === undefined) throw new InvalidValueError("user", `${JSON.stringify(user)} is none of ${[...this.#used.keys()].join(", ")}`);
+    return password;
   }
 
   #makePasswords(name: string, rotations: Readonly<Record<string, Rotation>>): ReadonlyMap<string, UserPasswords> {
@@ -122,7 +137,6 @@ export class RedisCluster extends pulumi.ComponentResource {
 
   #makeNode(name: string, args: RedisClusterArgs, own: OwnNodeArgs, declaration: pulumi.Resource): RedisNode {
     const { host, directory, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, certificateRevision, keepData } = args;
-    const passwordOf = (user: SystemUserName): pulumi.Output<string> => this.passwords.apply((passwords) => passwords[user]!);
     const { address } = own;
     return new RedisNode(
       // A URN is split at `::`, which an IPv6 address may hold.
@@ -131,8 +145,8 @@ export class RedisCluster extends pulumi.ComponentResource {
         ...{ host, redisAuthority, nodeTimeoutMs, tlsAuthClients, parameters, redisServer, certificateRevision, keepData },
         ...own,
         directory: pulumi.interpolate`${directory}/${address.port}`,
-        replication: { user: "replica-user", password: passwordOf("replica-user") },
-        provisioner: { user: "provisioner", password: passwordOf("provisioner") },
+        replication: { user: "replica-user", password: this.passwordOf("replica-user") },
+        provisioner: { user: "provisioner", password: this.passwordOf("provisioner") },
         clusterFile: clusterFileIn(args),
         peers: (args.nodes ?? defaultNodes).filter((peer) => peer !== address),
       },

@@ -73,7 +73,7 @@ const proxy = new AccessProxy(
     seeds: [...settings.nodes],
     startAfter: [cluster],
     serviceUser: "proxy",
-    servicePassword: cluster.passwords.apply((passwords) => passwords["proxy"]!),
+    servicePassword: cluster.passwordOf("proxy"),
     auditCommands: settings.auditCommands,
     workers: settings.proxyWorkers,
     certificateRevision: String(settings.proxyCertificate),

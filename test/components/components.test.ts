@@ -5,6 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ExtendedUse } from "../../components/certificate-profile.ts";
 import { AccessProxy, CertificateAuthority, CertificateProfileError, InvalidValueError, LeafCertificate, LocalHost, NodeCertificate, RedisCluster, RedisNode, TrustBundle } from "../../components/index.ts";
 import type { AccessProxyArgs, AuthorityKind, NodeAddress, ProxyAuthorities, RedisClusterArgs } from "../../components/index.ts";
+import { holdsUnknown } from "../../components/provider/wire.ts";
 import { assertGolden } from "./support/golden.ts";
 import { MockEngine, valueOf } from "./support/mock-engine.ts";
 import type { Registration } from "./support/mock-engine.ts";
@@ -42,7 +43,7 @@ function environment(name: string, base: number, changes: Partial<RedisClusterAr
     ...{ host, directory: `/srv/${name}/proxy`, authorities, seeds: cluster.nodes, startAfter: [cluster] },
     ...{ listen: { host: "127.0.0.1", port: base + 7 }, admin: { host: "127.0.0.1", port: base + 8 } },
     serviceUser: "proxy",
-    servicePassword: cluster.passwords.apply((passwords) => passwords["proxy"]!),
+    servicePassword: cluster.passwordOf("proxy"),
   });
   return { authorities, cluster, proxy, application: new LeafCertificate(`${name}-app`, { authority: authorities.user, commonName: "app" }) };
 }
@@ -257,6 +258,17 @@ test("in a preview of something new, where nothing is known that is yet to be ma
   assert.equal(await valueOf(preview.result.cluster.nodes), undefined);
   assert.equal(await pulumi.isSecret(preview.result.cluster.passwords), true, "though it is not known");
   assert.equal(await pulumi.isSecret(preview.result.authorities.redis.keyPem), true);
+});
+
+test("a preview that adds a user knows all but what that user's password is in", async () => {
+  const { result, registrations } = await MockEngine.run(() => environment("orders", 7000, { users: [{ name: "alice" }, { name: "bob" }] }), { yetToBeMade: new Set(["orders-redis-password-bob"]) });
+  const unknown = registrations.flatMap(({ name, inputs }) => Object.keys(inputs).filter((property) => holdsUnknown(inputs[property])).map((property) => `${name} ${property}`));
+  const nodes = [1, 2, 3, 4, 5, 6].map((index) => `orders-redis-127.0.0.1-${7000 + index}`);
+  assert.deepEqual(unknown.sort(), nodes.flatMap((node) => [`${node}-process nodeDeclaration`, `${node}-process reloadOn`, `${node}-users.acl content`]));
+  assert.match((await valueOf(result.cluster.passwordOf("alice")))!, /^secret/);
+  assert.equal(await pulumi.isSecret(result.cluster.passwordOf("alice")), true);
+  assert.equal(await valueOf(result.cluster.passwordOf("bob")), undefined);
+  assert.throws(() => result.cluster.passwordOf("carol"), /"carol" is none of alice, bob, replica-user, provisioner, proxy/);
 });
 
 test("a directory that is known only once something else is made is no hindrance to a preview", async () => {

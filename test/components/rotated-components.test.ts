@@ -33,7 +33,7 @@ async function environment(rotated: Rotated) {
       ...{ host, directory: "/srv/nodes", redisAuthority: authorities.redis, dbClientAuthority: authorities.dbClient },
       passwordRotations: { alice: rotation(rotated.alice), "replica-user": rotation(rotated.replicaUser) },
     });
-    new AccessProxy("proxy", { host, directory: "/srv/proxy", authorities, seeds: cluster.nodes, serviceUser: "proxy", servicePassword: cluster.passwords.apply((all) => all["proxy"]!) });
+    new AccessProxy("proxy", { host, directory: "/srv/proxy", authorities, seeds: cluster.nodes, serviceUser: "proxy", servicePassword: cluster.passwordOf("proxy") });
     return cluster;
   });
   const contentOf = (name: string): string => String(registrations.find(({ inputs, type }) => type === "redisaccess:index:File" && inputs["path"] === name)!.inputs["content"]);

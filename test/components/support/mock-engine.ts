@@ -33,6 +33,8 @@ export interface Registration {
 export interface MockEngineOptions {
   /** Whether it is a preview: nothing is made, and all outputs are unknown. */
   readonly preview?: boolean;
+  /** Names of resources that are yet to be made, in a preview of a change: all others are there. */
+  readonly yetToBeMade?: ReadonlySet<string>;
   /** What the redis-server says of itself. */
   readonly redisVersion?: string;
   /** When the terms of certificates have begun. Default: long ago. */
@@ -55,6 +57,7 @@ const certificates = {
 const made: Readonly<Record<string, (index: number) => Values>> = {
   "redisaccess:index:Password": (index) => ({ value: `secret${String(index).padStart(58, "0")}` }),
   "redisaccess:index:Process": (index) => ({ pid: index, state: "running" }),
+  "redisaccess:index:ClusterDeclaration": () => ({ former: [] }),
   "redisaccess:index:ClusterFormation": () => ({ nodeIds: ["a", "b", "c", "d", "e", "f"].map((digit) => digit.repeat(40)) }),
 };
 
@@ -73,7 +76,7 @@ export class MockEngine {
   /** Runs a program to the end of all that it has declared. It must have nothing to complain of. */
   static async run<T>(program: () => T, options: MockEngineOptions = {}): Promise<{ readonly result: T; readonly registrations: readonly Registration[] }> {
     const engine = new MockEngine(options);
-    const preview = options.preview ?? false;
+    const preview = options.preview ?? options.yetToBeMade !== undefined;
     await pulumi.runtime.setMocks({ newResource: (args) => engine.#make(args), call: () => engine.#examination() }, "project", "stack", preview);
     const monitor = pulumi.runtime.getMonitor() as unknown as { registerResource: Register; registerResourceOutputs: RegisterOutputs };
     const register = monitor.registerResource.bind(monitor);
@@ -137,7 +140,7 @@ export class MockEngine {
   async #make({ type, name, inputs, custom }: MockResourceArgs): Promise<MockResourceResult> {
     const given = revealAll(inputs as Properties);
     const id = custom === true ? `${name}-id` : undefined;
-    if (this.#options.preview === true) return { id, state: given };
+    if (this.#options.preview === true || this.#options.yetToBeMade?.has(name) === true) return { id, state: given };
     const certificate = certificates[type as keyof typeof certificates] as typeof privateKeyResource | undefined;
     if (type === "redisaccess:index:CertificateTerm") return { id, state: { ...given, begun: this.#options.termsBegun ?? "2020-01-01T00:00:00.000Z" } };
     if (certificate === undefined) return { id, state: { ...given, ...made[type]?.(this.registrations.length) } };
