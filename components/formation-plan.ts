@@ -97,9 +97,9 @@ export function planFormation(views: readonly NodeView[], masters: number): Form
  */
 export function describeForeign(views: readonly NodeView[], known: readonly NodeAddress[]): string | undefined {
   const declared = new Set(known.map(nodeName));
-  const living = new Set(views.map(({ id }) => id));
+  const ours = new Set(views.filter(({ node }) => declared.has(nodeName(node))).map(({ id }) => id));
   for (const view of views) {
-    const stranger = view.members.find((member) => !member.handshaking && member.address !== "" && !declared.has(member.address) && !living.has(member.id));
+    const stranger = view.members.find((member) => !member.handshaking && member.address !== "" && !declared.has(member.address) && !ours.has(member.id));
     if (stranger === undefined) continue;
     const own = nodeName(view.node);
     return `${own} is in a cluster with ${stranger.address}, which is not declared; take that one out (redis-cli --cluster del-node ${own} ${stranger.id}), or declare nodes that are in no other cluster`;

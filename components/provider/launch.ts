@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { constants } from "node:fs";
+import { constants, existsSync } from "node:fs";
 import { chmod, open } from "node:fs/promises";
 import { writeFileAtomically } from "./atomic-file.ts";
 import { findRecorded, hasLostDirectory, isRunning, isSuspended, recordingWrapper, removeRecord } from "./process-record.ts";
@@ -38,6 +38,16 @@ export class LaunchError extends Error {
   }
 }
 
+/** A program that was started, and ended before anybody could look. The message says how; its log says why. */
+export class EndedError extends Error {
+  readonly code = "LAUNCHED_AND_ENDED";
+
+  constructor(end: string) {
+    super(end);
+    this.name = "EndedError";
+  }
+}
+
 const recordLimitMs = 5000;
 /** It is a program with clients that is asked. */
 const successorLimitMs = 10_000;
@@ -47,6 +57,7 @@ const plainPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
  * Starts a program in a session of its own, so that it outlives this process, its terminal and its process group.
  * Returns once its record is written; whether it is any good is for a readiness probe to find out.
  * @throws {LaunchError}
+ * @throws {EndedError}
  */
 export async function launch(spec: LaunchSpec): Promise<Launched> {
   const log = await open(spec.logFile, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600);
@@ -64,7 +75,8 @@ export async function launch(spec: LaunchSpec): Promise<Launched> {
     child.unref();
     const record = await poll(recordLimitMs, async () => (await findRecorded(spec.recordFile)) ?? ended(), 10);
     if (typeof record === "object") return { record, ended };
-    // It may have written its record, become the program and ended between two looks; then the log says why.
+    // It may have written its record, become the program and ended between two looks: that is no other end than a later one.
+    if (record !== undefined && existsSync(spec.recordFile)) throw new EndedError(record);
     throw new LaunchError(spec.program, record ?? `no record in ${spec.recordFile} after ${recordLimitMs} ms`);
   } finally {
     await log.close();
