@@ -235,7 +235,7 @@ export class Database {
    */
   async learnCommand(name: Buffer, connections: UserConnections): Promise<void> {
     try {
-      const reply = await this.#askAnyMaster(this.#control ?? connections, ["COMMAND", "INFO", name.toString("latin1")]);
+      const reply = await this.#askAnyMaster(this.#asker ?? connections, ["COMMAND", "INFO", name.toString("latin1")]);
       this.table.add(parseCommandReply(reply, this.profile.special));
     } catch (error) {
       this.#options.log("warn", "command not looked up", { database: this.name, error: messageOf(error) });
@@ -244,10 +244,18 @@ export class Database {
 
   async #survey(): Promise<void> {
     this.#lastRefreshAt = performance.now();
-    const control = this.#control ?? this.#anyUser();
-    if (control === undefined || this.#closed) return;
+    const asker = this.#asker;
+    if (asker === undefined || this.#closed) return;
     this.counters.refreshes++;
-    await this.#readTopology(control);
+    await this.#readTopology(asker);
+  }
+
+  /**
+   * Who asks about the cluster: the service user, or any client's. Sessions from before a rotation of the service user's password
+   * stay, and this database with them, when the password that it was given is not accepted any more.
+   */
+  get #asker(): UserConnections | undefined {
+    return this.#control === undefined || this.#control.refused !== undefined ? this.#anyUser() : this.#control;
   }
 
   async #readTopology(control: UserConnections): Promise<void> {
