@@ -28,15 +28,19 @@ export function elementsOf(reply: Buffer): Buffer[] | undefined {
   return elements;
 }
 
-/** What the server's command tips say of a command's reply: that it may be another each time, or in another order. */
-export type Freedom = "any" | "anyOrder";
+/** What the server leaves open of a command's reply: that it may be another each time, or in another order, or that a moment in it follows the server's clock. */
+export type Freedom = "any" | "anyOrder" | "moment";
 
-/** By command (subcommands as `container|sub`), from the reply of COMMAND (Redis command tips, `nondeterministic_output` and `…_order`). */
+/** Commands that tell a moment, which the server has mostly reckoned from a distance in time (SETEX, EXPIRE). */
+const MOMENTS = new Set(["expiretime", "pexpiretime"]);
+
+/** By command (subcommands as `container|sub`), from the reply of COMMAND (Redis command tips, `nondeterministic_output` and `…_order`); and moments. */
 export function freedoms(entries: ReplyValue): Map<string, Freedom> {
   const found = new Map<string, Freedom>();
   for (const entry of entries as ReplyValue[][]) {
     const tips = entry[7] as string[];
     if (tips.includes("nondeterministic_output")) found.set(String(entry[0]), "any");
+    else if (MOMENTS.has(String(entry[0]))) found.set(String(entry[0]), "moment");
     else if (tips.includes("nondeterministic_output_order")) found.set(String(entry[0]), "anyOrder");
     for (const [name, freedom] of freedoms(entry[9]!)) found.set(name, freedom);
   }
@@ -47,6 +51,8 @@ export function freedoms(entries: ReplyValue): Map<string, Freedom> {
 export function bound(reply: Buffer, freedom: Freedom | undefined): string {
   const text = reply.toString("latin1");
   if (freedom === undefined || errorReply(reply)) return text;
+  // No moment (-1, -2) is no moment at both.
+  if (freedom === "moment") return text.startsWith(":-") || text[0] !== ":" ? text : "a moment";
   const elements = elementsOf(reply);
   // A type that is a string at one time is nil at another (RANDOMKEY).
   if (freedom === "any") return elements === undefined && text[0] !== ":" ? "a string" : text[0]!;
