@@ -1,8 +1,5 @@
-import { readFileSync } from "node:fs";
-import { connect } from "node:tls";
 import type { TLSSocket } from "node:tls";
-import { encodeCommand } from "../../proxy/resp/encoder.ts";
-import { loadUser } from "./peer.ts";
+import { clientsWith } from "./open-client.ts";
 import type { PemFiles } from "./peer.ts";
 import { cpuMicros, residentKib } from "./process-cost.ts";
 
@@ -27,19 +24,10 @@ export async function measureConnections(
   password: string,
   count: number,
 ): Promise<ConnectionCost> {
-  const { files } = peer;
-  const tls = { host: "127.0.0.1", port: peer.port, ca: readFileSync(files.ca), cert: readFileSync(files.cert), key: readFileSync(files.key), servername: "localhost" };
+  const openClient = clientsWith(peer.files, password, { servername: "localhost" });
   let session: Buffer | undefined;
   const open = async (resume?: Buffer): Promise<TLSSocket> => {
-    const socket = connect({ ...tls, ...(resume !== undefined && { session: resume }) });
-    socket.on("session", (ticket: Buffer) => (session = ticket));
-    await new Promise<void>((resolve, reject) => {
-      socket.once("error", reject);
-      socket.once("data", () => {
-        resolve();
-      });
-      socket.write(encodeCommand(["AUTH", loadUser, password]));
-    });
+    const socket = await openClient(peer.port, { resume, onSession: (ticket) => (session = ticket) });
     if (resume !== undefined && !socket.isSessionReused()) throw new Error("the proxy did not take the TLS session up again");
     return socket;
   };

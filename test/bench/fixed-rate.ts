@@ -1,11 +1,9 @@
-import { readFileSync } from "node:fs";
 import { createHistogram } from "node:perf_hooks";
 import type { RecordableHistogram } from "node:perf_hooks";
-import { connect } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import { encodeCommand } from "../../proxy/resp/encoder.ts";
 import { ReplyScanner } from "../../proxy/resp/reply-scanner.ts";
-import { loadUser } from "./peer.ts";
+import { clientsWith } from "./open-client.ts";
 import type { Peer } from "./peer.ts";
 
 /** Latencies under a load that does not wait for replies. */
@@ -81,16 +79,8 @@ export async function runAtRate(peer: Peer, password: string, rate: number, ms: 
   const latencies = createHistogram();
   const lateness = createHistogram();
   const { ports, files, portOf } = peer.clients;
-  const tls = { host: "127.0.0.1", ca: readFileSync(files.ca), cert: readFileSync(files.cert), key: readFileSync(files.key), checkServerIdentity: () => undefined };
-  const open = (port: number): Promise<LoadConnection> =>
-    new Promise((resolve, reject) => {
-      const socket = connect({ ...tls, port });
-      socket.once("error", reject);
-      socket.once("data", () => {
-        resolve(new LoadConnection(socket, latencies));
-      });
-      socket.write(encodeCommand(["AUTH", loadUser, password]));
-    });
+  const openClient = clientsWith(files, password, { checkServerIdentity: () => undefined });
+  const open = async (port: number): Promise<LoadConnection> => new LoadConnection(await openClient(port), latencies);
   const byPort = new Map<number, LoadConnection[]>();
   for (const port of ports) byPort.set(port, await Promise.all(Array.from({ length: connections / ports.length }, () => open(port))));
   const all = [...byPort.values()].flat();
