@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { Server } from "node:net";
 import type { HostPort } from "../config.ts";
+import { addressKey } from "../routing/topology.ts";
 import type { ListeningSockets, Predecessor } from "./listening-sockets.ts";
 
 /** What two processes of which one takes the other's place say to each other; JSON, as they may be of two versions. */
@@ -66,8 +67,8 @@ export class PredecessorProcess implements Predecessor {
     if (!process.connected) throw new Error(`${TAKE_OVER} is for a process that was started by the one whose place it takes`);
     process.on("message", (message: Message, socket: unknown) => {
       if (!("answer" in message)) return;
-      const waiting = this.#waiting.get(keyOf(message.answer));
-      this.#waiting.delete(keyOf(message.answer));
+      const waiting = this.#waiting.get(addressKey(message.answer));
+      this.#waiting.delete(addressKey(message.answer));
       const inherited = socket instanceof Server;
       // At once: the socket takes connections from now on.
       if (inherited) waiting?.take(socket);
@@ -81,7 +82,7 @@ export class PredecessorProcess implements Predecessor {
   inherit(address: HostPort, take: (socket: Server) => void): Promise<boolean> {
     if (!process.connected) return Promise.resolve(false);
     return new Promise((settle) => {
-      this.#waiting.set(keyOf(address), { take, settle });
+      this.#waiting.set(addressKey(address), { take, settle });
       this.#send({ ask: address });
     });
   }
@@ -96,8 +97,4 @@ export class PredecessorProcess implements Predecessor {
   #send(message: Message, sent: () => void = () => undefined): void {
     process.send?.(message, undefined, {}, sent);
   }
-}
-
-function keyOf({ host, port }: HostPort): string {
-  return `${host}:${port}`;
 }

@@ -1,5 +1,6 @@
 import type { Server } from "node:net";
 import type { HostPort } from "../config.ts";
+import { addressKey } from "../routing/topology.ts";
 
 /** Connections that the kernel keeps ready to be accepted: a fleet of clients that comes back at once must not be refused. */
 const BACKLOG = 4_096;
@@ -34,7 +35,7 @@ export class ListeningSockets {
    * @throws Error with the address in its message, where that cannot be taken
    */
   async listen(server: Server, address: HostPort): Promise<void> {
-    const key = keyOf(address);
+    const key = addressKey(address);
     const listening = Promise.withResolvers<undefined>();
     const failed = (error: NodeJS.ErrnoException): void => {
       listening.reject(new Error(`cannot listen on ${key}: ${error.code === "EADDRINUSE" ? "the port is in use" : error.message}`, { cause: error }));
@@ -55,11 +56,7 @@ export class ListeningSockets {
 
   /** The server that listens at an address; undefined where none does. */
   at(address: HostPort): Server | undefined {
-    const server = this.#open.get(keyOf(address));
+    const server = this.#open.get(addressKey(address));
     return server?.listening === true ? server : undefined;
   }
-}
-
-function keyOf({ host, port }: HostPort): string {
-  return `${host}:${port}`;
 }
