@@ -56,6 +56,11 @@ export function nodeName({ host, port }: NodeAddress): string {
   return `${host}:${port}`;
 }
 
+/** Each of the nodes once, in the order in which they first stand. */
+export function distinctNodes(nodes: readonly NodeAddress[]): NodeAddress[] {
+  return [...new Map(nodes.map((node) => [nodeName(node), node])).values()];
+}
+
 /**
  * Refuses a cluster that cannot be formed or could not fail over.
  * @returns the number of masters

@@ -96,6 +96,11 @@ export async function hashFile(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
+/** `uid:gid` of whoever runs this. */
+export function ownOwner(): string {
+  return `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
+}
+
 /** The permission bits of a `stat` mode as four octal digits. */
 export function octal(mode: number): string {
   return (mode & 0o7777).toString(8).padStart(4, "0");

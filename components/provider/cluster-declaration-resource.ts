@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { NodeAddress } from "../cluster-plan.ts";
-import { nodeName } from "../cluster-plan.ts";
+import { distinctNodes, nodeName } from "../cluster-plan.ts";
 import { integer, list, object, path, text } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import { ignoreAbsent } from "./atomic-file.ts";
@@ -48,8 +48,7 @@ async function preflight({ known: { nodes } }: KnownInputs<typeof fields>, old: 
 function formerNodes({ nodes }: Values, state: Values): NodeAddress[] {
   // At preview, nodes that are not known yet are all of them unknown.
   const declared = new Set(Array.isArray(nodes) ? (nodes as NodeAddress[]).map(nodeName) : []);
-  const all = new Map([...nodesIn(state, "former"), ...nodesIn(state, "nodes")].map((node) => [nodeName(node), node]));
-  return [...all].filter(([name]) => !declared.has(name)).map(([, node]) => node);
+  return distinctNodes([...nodesIn(state, "former"), ...nodesIn(state, "nodes")]).filter((node) => !declared.has(nodeName(node)));
 }
 
 function nodesIn(state: Values, property: "former" | "nodes"): readonly NodeAddress[] {

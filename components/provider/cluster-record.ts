@@ -2,7 +2,7 @@ import { readFile, rm, stat } from "node:fs/promises";
 import type { NodeAddress } from "../cluster-plan.ts";
 import { integer, list, object, optional, text } from "../fields.ts";
 import { InvalidValueError } from "../invalid-value-error.ts";
-import { ignoreAbsent, temporaryOf, writeFileAtomically } from "./atomic-file.ts";
+import { ignoreAbsent, ownOwner, temporaryOf, writeFileAtomically } from "./atomic-file.ts";
 
 /** What a cluster is on its way to, from what it was formed as. */
 export interface Scaling {
@@ -44,7 +44,7 @@ export async function writeClusterRecord(file: string, nodes: readonly NodeAddre
   const content = `${JSON.stringify(record, undefined, 2)}\n`;
   // As it is, it tells when a scaling was begun that is gone on with now.
   if ((await readFile(file, "utf8").catch(ignoreAbsent)) === content) return;
-  await writeFileAtomically(file, content, "0600", `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`);
+  await writeFileAtomically(file, content, "0600", ownOwner());
 }
 
 /** Forgets the cluster: its nodes may be stopped and removed with all that they hold. */

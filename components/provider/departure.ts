@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ClusterReplyError, parseClusterNodes } from "../cluster-nodes.ts";
 import type { NodeAddress } from "../cluster-plan.ts";
-import { nodeName } from "../cluster-plan.ts";
+import { distinctNodes, nodeName } from "../cluster-plan.ts";
 import { isAlone, ownMember } from "../formation-plan.ts";
 import type { MemberView, NodeView } from "../formation-plan.ts";
 import { ignoreAbsent } from "./atomic-file.ts";
@@ -35,8 +35,7 @@ export async function checkDeparture({ readyRedis: node, clusterPeers, clusterFi
   // Never formed, or given up: whoever destroys all of a stack has removed the formation before its nodes.
   if (record === undefined) return;
   const others = [...clusterPeers, ...record.nodes, ...(record.scaling?.nodes ?? [])].filter((peer) => nodeName(peer) !== nodeName(node));
-  const peers = [...new Map(others.map((peer) => [nodeName(peer), peer])).values()];
-  const [own, views] = await Promise.all([lookAtNode(node, node).catch(() => undefined), lookAtAll(node, peers)]);
+  const [own, views] = await Promise.all([lookAtNode(node, node).catch(() => undefined), lookAtAll(node, distinctNodes(others))]);
   const problem = describeDependence(node, own, views, await ownRecord(directory));
   if (problem !== undefined) throw new DepartureError(node, problem, clusterFile);
 }

@@ -3,7 +3,7 @@ import { chmod, chown, lstat, mkdir, readdir, readFile, rm, rmdir, stat } from "
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import type { Finding } from "../drift.ts";
-import { ignoreAbsent, octal, temporaryOf, writeFileAtomically } from "./atomic-file.ts";
+import { ignoreAbsent, octal, ownOwner, temporaryOf, writeFileAtomically } from "./atomic-file.ts";
 import { flag, list, mode, optional, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
 import { stop } from "./launch.ts";
@@ -99,11 +99,6 @@ async function writeMarker(directory: string, stack: string | undefined): Promis
 
 function markOf(stack: string | undefined): string {
   return `Made by redis-access. What it has made here is deleted when its stack is destroyed.\n${stack === undefined ? "" : `${stackLine}${stack}\n`}`;
-}
-
-/** `uid:gid` of whoever runs this, to whom all directories belong. */
-function ownOwner(): string {
-  return `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
 }
 
 async function stackOf(directory: string): Promise<string | undefined> {

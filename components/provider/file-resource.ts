@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { InvalidValueError } from "../invalid-value-error.ts";
 import type { Finding } from "../drift.ts";
 import { nameSecret } from "../drift.ts";
-import { inspectFile, NotAFileError, setFileAccess, writeFileAtomically } from "./atomic-file.ts";
+import { inspectFile, NotAFileError, ownOwner, setFileAccess, writeFileAtomically } from "./atomic-file.ts";
 import type { FileFacts } from "./atomic-file.ts";
 import { mode, optional, owner, path, sha256, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
@@ -18,7 +18,7 @@ const fields = {
   source: optional(path),
   sourceSha256: optional(sha256),
   mode: withDefault(mode, "0600"),
-  owner: withDefault(owner, () => `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`),
+  owner: withDefault(owner, ownOwner),
 };
 
 type Inputs = Parsed<typeof fields>;

@@ -1,5 +1,5 @@
 import type { NodeAddress } from "../cluster-plan.ts";
-import { nodeName } from "../cluster-plan.ts";
+import { distinctNodes, nodeName } from "../cluster-plan.ts";
 import type { Finding } from "../drift.ts";
 import { isAlone } from "../formation-plan.ts";
 import type { NodeView } from "../formation-plan.ts";
@@ -44,7 +44,7 @@ export async function lookAtFormed(nodes: readonly NodeAddress[], declared: Topo
 export async function lookAmidScaling(formed: readonly NodeAddress[], goal: ScaleGoal, since: Date, ports: Observe): Promise<Seen> {
   const isIn = (nodes: readonly NodeAddress[], node: NodeAddress): boolean => nodes.some((other) => nodeName(other) === nodeName(node));
   const staying = formed.filter((node) => isIn(goal.nodes, node));
-  const all = [...new Map([...goal.nodes, ...goal.leaving, ...formed].map((node) => [nodeName(node), node])).values()];
+  const all = distinctNodes([...goal.nodes, ...goal.leaving, ...formed]);
   const passers = new Set(all.filter((node) => !isIn(staying, node)).map(nodeName));
   const seen = await lookUntilSure(all, ports, (views, silent) => {
     const members = views.filter((view) => isIn(staying, view.node) || (isIn(goal.nodes, view.node) && !isAlone(view)));

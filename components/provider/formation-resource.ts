@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { parseInfo } from "../cluster-nodes.ts";
 import type { ClusterDeclaration, NodeAddress } from "../cluster-plan.ts";
-import { checkClusterDeclaration, nodeName } from "../cluster-plan.ts";
+import { checkClusterDeclaration, distinctNodes, nodeName } from "../cluster-plan.ts";
 import type { NodeView } from "../formation-plan.ts";
 import { InvalidValueError } from "../invalid-value-error.ts";
 import { integer, list, object, optional, path, text, withDefault } from "../fields.ts";
@@ -150,8 +150,8 @@ function nodesIn(state: Values): readonly NodeAddress[] {
 function goalOf(inputs: Pick<Inputs, "nodes" | "former" | "replicasPerMaster">, state: Values): ScaleGoal {
   const { nodes, former, replicasPerMaster } = inputs;
   const declared = new Set(nodes.map(nodeName));
-  const leaving = new Map([...former, ...nodesIn(state)].filter((node) => !declared.has(nodeName(node))).map((node) => [nodeName(node), node]));
-  return { nodes, masters: checkClusterDeclaration(inputs), replicasPerMaster, leaving: [...leaving.values()], layout: layoutIn(state) };
+  const leaving = distinctNodes([...former, ...nodesIn(state)]).filter((node) => !declared.has(nodeName(node)));
+  return { nodes, masters: checkClusterDeclaration(inputs), replicasPerMaster, leaving, layout: layoutIn(state) };
 }
 
 /** Whether the cluster is to be another than it was formed to be, a scaling of it was cut off, or a node that was to leave it has not. */

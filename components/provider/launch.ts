@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { constants, existsSync } from "node:fs";
 import { chmod, open } from "node:fs/promises";
-import { writeFileAtomically } from "./atomic-file.ts";
+import { ownOwner, writeFileAtomically } from "./atomic-file.ts";
 import { findRecorded, hasLostDirectory, isRunning, isSuspended, recordingWrapper, removeRecord } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { poll } from "./poll.ts";
@@ -96,7 +96,7 @@ function commandFor({ recordFile, fingerprint, program, args, environment }: Omi
  * @throws {LaunchError} the running program does not start it
  */
 export async function launchSuccessor(running: ProcessRecord, spec: LaunchSpec, successorFile: string): Promise<Launched> {
-  await writeFileAtomically(successorFile, JSON.stringify(commandFor(spec)), "0600", `${process.getuid!()}:${process.getgid!()}`);
+  await writeFileAtomically(successorFile, JSON.stringify(commandFor(spec)), "0600", ownOwner());
   signal(running.pid, "SIGUSR2");
   const record = await poll(successorLimitMs, async () => {
     const recorded = await findRecorded(spec.recordFile);

@@ -1,6 +1,6 @@
 import { rulesOf } from "../acl-difference.ts";
 import type { NodeAddress } from "../cluster-plan.ts";
-import { nodeName } from "../cluster-plan.ts";
+import { distinctNodes, nodeName } from "../cluster-plan.ts";
 import { ownMember } from "../formation-plan.ts";
 import type { NodeView } from "../formation-plan.ts";
 import type { SlotMove } from "../scale-plan.ts";
@@ -74,7 +74,7 @@ export async function settleSlots(slots: readonly number[], moving: SlotMoving):
  * it is cut off in between, the next move gives them back, or the next drift check finds them.
  */
 async function withHandOverRights(nodes: readonly NodeView[], { call, login: { user } }: SlotMoving, use: () => Promise<void>): Promise<void> {
-  const involved = [...new Map(nodes.map(({ node }) => [nodeName(node), node])).values()];
+  const involved = distinctNodes(nodes.map(({ node }) => node));
   const before = await Promise.all(involved.map(async (node) => rulesOf((await call(node, ["ACL", "LIST"])) as string[], user).filter((rule) => !handOverRights.includes(rule))));
   try {
     await Promise.all(involved.map((node) => call(node, ["ACL", "SETUSER", user, ...handOverRights])));
