@@ -23,7 +23,7 @@ export function mostKeyBytes(length: number): number {
 
 /** Finished lines on their way to the file. The caller sees to it that there is room before it writes. */
 export class AuditChunk {
-  readonly bytes: Buffer = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  readonly bytes: Buffer;
   /** Bytes in use. */
   used = 0;
   /** Bytes of them that are in the file. */
@@ -31,8 +31,12 @@ export class AuditChunk {
   /** Events in it, without lines that only say that events were lost. */
   events = 0;
 
+  constructor(bytes = CHUNK_BYTES) {
+    this.bytes = Buffer.allocUnsafeSlow(bytes);
+  }
+
   get room(): number {
-    return CHUNK_BYTES - this.used;
+    return this.bytes.length - this.used;
   }
 
   clear(): void {
@@ -49,6 +53,13 @@ export class AuditChunk {
   append(bytes: Buffer): void {
     this.bytes.set(bytes, this.used);
     this.used += bytes.length;
+  }
+
+  /** What is in another one, of which that is little: some dozens of bytes are copied sooner than the engine is asked to. */
+  appendShort({ bytes: source, used: length }: AuditChunk): void {
+    const { bytes, used } = this;
+    for (let i = 0; i < length; i++) bytes[used + i] = source[i]!;
+    this.used = used + length;
   }
 
   /** ASCII that needs no escape. */

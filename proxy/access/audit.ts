@@ -1,5 +1,4 @@
-import { CHUNK_BYTES, mostKeyBytes, mostTextBytes } from "./audit-chunk.ts";
-import type { AuditChunk } from "./audit-chunk.ts";
+import { AuditChunk, CHUNK_BYTES, mostKeyBytes, mostTextBytes } from "./audit-chunk.ts";
 import { openAuditFile } from "./audit-file.ts";
 import { AuditWriter } from "./audit-writer.ts";
 import type { AuditSink } from "./audit-writer.ts";
@@ -14,8 +13,12 @@ const AROUND_COMMAND = 256;
 
 const EMPTY = Buffer.alloc(0);
 /** What stands between the keys and the duration of most lines, and behind it. */
-const ALL_KEYS_OK = Buffer.from('],"outcome":"ok","micros":');
-const LINE_END = Buffer.from("}\n");
+const ALL_KEYS_OK = '],"outcome":"ok","micros":';
+const LINE_END = "}\n";
+/** Bytes of a line's end at most: so much, and the digits of a number. */
+const OK_END_BYTES = 64;
+/** Milliseconds that a line's time may be old: to ask for it costs as much as the rest of a line's beginning. */
+const TIME_AGE_MS = 1;
 
 /** How the audit behaves. */
 export interface AuditOptions {
@@ -69,9 +72,10 @@ interface SessionText {
   readonly fields: string;
   /** The same for commands, with the Redis user. */
   command: string;
-  /** The command that was written last, and what its line has between the time and the keys. */
+  /** The command that was written last, and its line up to the keys, with the time at its beginning. */
   name: string | undefined;
   head: Buffer;
+  time: Buffer;
 }
 
 /**
@@ -98,8 +102,16 @@ export class AuditLog {
   /** Events lost since the last line that says so; `since` is when that began. */
   #losing: { count: number; readonly since: number } | undefined;
   #closed: Promise<void> | undefined;
+  /** A line's beginning up to the time; of which moment, by the clock on the wall and by the monotonic one. */
+  #time = EMPTY;
   #timeMs = 0;
-  #time = Buffer.alloc(0);
+  #timeSetAt = -Infinity;
+  /** Looked at before the map, as a client's commands are booked one after the other. */
+  #lastId = 0;
+  #lastSession: SessionText | undefined;
+  /** The end of a line of a command that was answered after so many microseconds, as all of a pipeline mostly were. */
+  readonly #okEnd = new AuditChunk(OK_END_BYTES);
+  #okEndMicros = -1;
 
   private constructor(file: string, sink: AuditSink, options: AuditOptions) {
     this.#file = file;
@@ -167,7 +179,7 @@ export class AuditLog {
   sessionStart(session: AuditedSession): void {
     const { id, user, roles, remote, database } = session;
     const fields = `"session":${id},"user":${nameText(user)},"remote":${nameText(remote)},"database":${nameText(database)}`;
-    this.#sessions.set(id, { fields, command: fields, name: undefined, head: EMPTY });
+    this.#sessions.set(id, { fields, command: fields, name: undefined, head: EMPTY, time: EMPTY });
     const written = roles.slice(0, MOST_KEYS / 2).map(nameText).join(",");
     this.#event("session_start", `${fields},"roles":[${written}]${moreText(roles.length - MOST_KEYS / 2)}`);
   }
@@ -175,6 +187,7 @@ export class AuditLog {
   sessionEnd(id: number, reason: string, counts: { readonly commands: number; readonly denied: number }): void {
     this.#event("session_end", `${this.#fieldsOf(id)},"reason":${nameText(reason)},"commands":${counts.commands},"denied":${counts.denied}`);
     this.#sessions.delete(id);
+    if (id === this.#lastId) this.#lastSession = undefined;
   }
 
   /** An attempt to log in to Redis; where it succeeded, the session's commands are that user's. */
@@ -192,31 +205,31 @@ export class AuditLog {
    * A command whose reply is known. Nothing of `keys` is kept; long keys are cut, and of more than 64 the rest is counted.
    *
    * @param outcome `ok`, `denied`, `unanswered` where the client left before the reply, or the first word of the error
+   * @param now in milliseconds of the monotonic clock
    */
-  command(id: number, name: string, keys: KeyRanges, outcome: string, durationMicros: number): void {
+  command(id: number, name: string, keys: KeyRanges, outcome: string, durationMicros: number, now = performance.now()): void {
     if (!this.#hasRoom()) return;
-    const head = this.#commandHead(id, name);
+    const head = this.#commandHead(id, name, now);
     const shownOutcome = clipped(outcome);
     const { bytes, ranges } = keys;
     const count = Math.min(keys.count, MOST_KEYS);
     let most = AROUND_COMMAND + head.length + mostTextBytes(shownOutcome);
     for (let i = 0; i < 2 * count; i += 2) most += mostKeyBytes(ranges[i + 1]! - ranges[i]!);
     const chunk = this.#writer.chunkFor(most);
-    chunk.append(this.#now());
     chunk.append(head);
     for (let i = 0; i < 2 * count; i += 2) {
       if (i > 0) chunk.appendAscii(",");
       chunk.appendKey(bytes, ranges[i]!, ranges[i + 1]!);
     }
     if (outcome === "ok" && keys.count === count) {
-      chunk.append(ALL_KEYS_OK);
+      chunk.appendShort(this.#endOfOk(durationMicros));
     } else {
       chunk.appendAscii(`]${moreText(keys.count - count)},"outcome":`);
       chunk.appendText(shownOutcome);
       chunk.appendAscii(',"micros":');
+      chunk.appendWholeNumber(durationMicros);
+      chunk.appendAscii(LINE_END);
     }
-    chunk.appendWholeNumber(durationMicros);
-    chunk.append(LINE_END);
     this.#added(chunk);
   }
 
@@ -248,7 +261,8 @@ export class AuditLog {
   #line(event: string, fields: string): AuditChunk {
     const rest = Buffer.from(`","event":"${event}",${fields}}\n`);
     const chunk = this.#writer.chunkFor(AROUND_COMMAND + rest.length);
-    chunk.append(this.#now());
+    this.#lookAtClock(performance.now());
+    chunk.append(this.#time);
     chunk.append(rest);
     return chunk;
   }
@@ -311,26 +325,55 @@ export class AuditLog {
     return this.#sessions.get(id)?.fields ?? `"session":${id}`;
   }
 
-  /** What a command's line has between the time and the keys: clients repeat themselves, so the last one is kept. */
-  #commandHead(id: number, name: string): Buffer {
-    const session = this.#sessions.get(id);
-    if (session?.name === name) return session.head;
-    const head = Buffer.from(`","event":"command",${session?.command ?? `"session":${id}`},"command":${nameText(name)},"keys":[`);
+  #sessionOf(id: number): SessionText | undefined {
+    if (id !== this.#lastId || this.#lastSession === undefined) {
+      this.#lastId = id;
+      this.#lastSession = this.#sessions.get(id);
+    }
+    return this.#lastSession;
+  }
+
+  /** A command's line up to the keys: clients repeat themselves, so the last one is kept, and only its time is put right. */
+  #commandHead(id: number, name: string, now: number): Buffer {
+    this.#lookAtClock(now);
+    const time = this.#time;
+    const session = this.#sessionOf(id);
+    if (session?.name === name && session.time.length === time.length) {
+      if (session.time !== time) {
+        session.time = time;
+        session.head.set(time);
+      }
+      return session.head;
+    }
+    const head = Buffer.concat([time, Buffer.from(`","event":"command",${session?.command ?? `"session":${id}`},"command":${nameText(name)},"keys":[`)]);
     if (session !== undefined) {
       session.name = name;
       session.head = head;
+      session.time = time;
     }
     return head;
   }
 
-  /** A line's beginning up to the time; made once a millisecond. */
-  #now(): Buffer {
-    const now = Date.now();
-    if (now !== this.#timeMs) {
-      this.#timeMs = now;
-      this.#time = Buffer.from(`{"time":"${new Date(now).toISOString()}`);
+  #endOfOk(micros: number): AuditChunk {
+    const end = this.#okEnd;
+    if (micros !== this.#okEndMicros) {
+      this.#okEndMicros = micros;
+      end.clear();
+      end.appendAscii(ALL_KEYS_OK);
+      end.appendWholeNumber(micros);
+      end.appendAscii(LINE_END);
     }
-    return this.#time;
+    return end;
+  }
+
+  /** Has `#time` say what time it is. */
+  #lookAtClock(now: number): void {
+    if (now - this.#timeSetAt < TIME_AGE_MS) return;
+    this.#timeSetAt = now;
+    const ms = Date.now();
+    if (ms === this.#timeMs) return;
+    this.#timeMs = ms;
+    this.#time = Buffer.from(`{"time":"${new Date(ms).toISOString()}`);
   }
 }
 

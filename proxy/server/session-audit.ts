@@ -82,9 +82,11 @@ function book(options: ObserverOptions, exchange: Exchange): void {
   const audit = options.commands === "all" ? options.audit : undefined;
   const now = performance.now();
   const ms = now - exchange.startedAt;
-  for (const { word } of exchange.failures ?? []) {
-    totals.errors++;
-    stats.bookError(word);
+  if (exchange.failures !== undefined) {
+    for (const { word } of exchange.failures) {
+      totals.errors++;
+      stats.bookError(word);
+    }
   }
   let next = exchange.start;
   for (let i = 0; i < exchange.count; i++) {
@@ -93,7 +95,7 @@ function book(options: ObserverOptions, exchange: Exchange): void {
     const name = entry?.name ?? UNKNOWN_NAME;
     stats.book(name, ms);
     if (i === 0 && slowCommandMs > 0 && ms >= slowCommandMs && entry?.blocking !== true) tellSlow(options, exchange, name, now);
-    if (name !== "auth") audit?.command(id, name, keysOf(reader, entry), outcomeOf(exchange, i), ms * 1_000);
+    if (name !== "auth") audit?.command(id, name, keysOf(reader, entry), outcomeOf(exchange, i), ms * 1_000, now);
   }
 }
 
