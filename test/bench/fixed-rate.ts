@@ -3,6 +3,7 @@ import type { RecordableHistogram } from "node:perf_hooks";
 import type { TLSSocket } from "node:tls";
 import { encodeCommand } from "../../proxy/resp/encoder.ts";
 import { ReplyScanner } from "../../proxy/resp/reply-scanner.ts";
+import { keyName, mostKeys } from "./load.ts";
 import { clientsWith } from "./open-client.ts";
 import type { Peer } from "./peer.ts";
 
@@ -17,7 +18,7 @@ export interface FixedRateSample {
 }
 
 const connections = 51;
-const keys = 100_000;
+const valueBytes = 64;
 /** Requests that are due are sent so often. */
 const tickMs = 1;
 const warmUpMs = 500;
@@ -85,7 +86,7 @@ export async function runAtRate(peer: Peer, password: string, rate: number, ms: 
   for (const port of ports) byPort.set(port, await Promise.all(Array.from({ length: connections / ports.length }, () => open(port))));
   const all = [...byPort.values()].flat();
   const send = (index: number, now: number): void => {
-    const key = `key:${String(Math.floor(Math.random() * keys)).padStart(12, "0")}`;
+    const key = keyName(valueBytes, Math.floor(Math.random() * mostKeys));
     const there = byPort.get(portOf(key))!;
     there[index % there.length]!.add(encodeCommand(["GET", key]), now);
   };

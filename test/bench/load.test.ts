@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cellName, parseCsv } from "./load.ts";
+import { cellArguments, cellName, parseCsv } from "./load.ts";
 
 const heading = '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"\n';
 
@@ -20,4 +20,16 @@ test("output without a row is an error that shows it", () => {
 
 test("a cell is named by all that makes its load", () => {
   assert.equal(cellName({ command: "GET", bytes: 64, pipeline: 16, connections: 50, requests: 1 }), "GET 64 B, pipeline 16, 50 connections");
+});
+
+test("a GET reads keys that a SET of the same size has written, and no others", () => {
+  const of = (command: "GET" | "SET", bytes: number): string[] => cellArguments({ command, bytes, pipeline: 1, connections: 1, requests: 1 });
+  const key = (args: readonly string[]): string => args.find((arg) => arg.includes("__rand_int__"))!;
+  assert.equal(key(of("GET", 64)), key(of("SET", 64)));
+  assert.notEqual(key(of("GET", 64)), key(of("GET", 4_096)));
+});
+
+test("large values are fewer, so that all fit into memory", () => {
+  const keys = (bytes: number): number => Number(cellArguments({ command: "GET", bytes, pipeline: 1, connections: 1, requests: 1 }).at(5 + 2));
+  assert.deepEqual([keys(64), keys(1_048_576)], [100_000, 256]);
 });

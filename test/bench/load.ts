@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Peer } from "./peer.ts";
-import { cpuMicros, residentKib } from "./process-cost.ts";
+import { cpuMicros, processTree, residentKib } from "./process-cost.ts";
+import { sum } from "./statistics.ts";
 
 /** One kind of load. */
 export interface Cell {
@@ -25,7 +26,10 @@ export interface Sample {
   readonly residentKib: number | undefined;
 }
 
-const keys = 100_000;
+/** Keys of a load, or fewer where their values are large. */
+export const mostKeys = 100_000;
+/** Bytes that all values of one size have together at most; of large ones there are fewer. */
+export const mostValueBytes = 256 * 1024 * 1024;
 const runLimitMs = 180_000;
 
 /** A cell in few words. */
@@ -35,22 +39,39 @@ export function cellName({ command, bytes, pipeline, connections }: Cell): strin
 
 /** Runs redis-benchmark once against a peer. */
 export async function runLoad(peer: Peer, cell: Cell): Promise<Sample> {
-  const before = peer.pid === undefined ? 0 : cpuMicros(peer.pid);
+  const pids = peer.pid === undefined ? [] : processTree(peer.pid);
+  const before = sum(pids.map(cpuMicros));
   const args = [...peer.connect, ...cellArguments(cell)];
-  const { stdout } = await promisify(execFile)("redis-benchmark", args, { timeout: runLimitMs, maxBuffer: 64 * 1024 * 1024 });
-  const after = peer.pid === undefined ? 0 : cpuMicros(peer.pid);
+  const running = promisify(execFile)("redis-benchmark", args, { timeout: runLimitMs, maxBuffer: 64 * 1024 * 1024 });
+  // It may have ended before it has read all; what that was is told by its own end.
+  running.child.stdin!.on("error", () => undefined).end(cell.command === "SET" ? "x".repeat(cell.bytes) : "");
+  const { stdout } = await running;
+  const after = sum(pids.map(cpuMicros));
   const row = parseCsv(stdout);
   return {
     ...row,
     cpuMicros: peer.pid === undefined ? undefined : (after - before) / cell.requests,
-    residentKib: peer.pid === undefined ? undefined : residentKib(peer.pid),
+    residentKib: peer.pid === undefined ? undefined : sum(pids.map(residentKib)),
   };
 }
 
-function cellArguments({ command, bytes, pipeline, connections, requests }: Cell): string[] {
-  const common = ["-c", String(connections), "-n", String(requests), "-P", String(pipeline), "-d", String(bytes), "-r", String(keys), "--csv"];
-  if (command !== "MGET") return [...common, "-t", command.toLowerCase()];
-  return [...common, "MGET", ...Array.from({ length: 10 }, () => "key:__rand_int__")];
+/** The key of that number, below 100,000, whose value has so many bytes: as redis-benchmark makes it of `__rand_int__`. */
+export function keyName(bytes: number, index: number): string {
+  return keyPattern(bytes).replace("__rand_int__", String(index).padStart(12, "0"));
+}
+
+function keyPattern(bytes: number): string {
+  return `${bytes}:__rand_int__`;
+}
+
+/** redis-benchmark's arguments for a load. Keys are named by their value's size, so that a GET finds what was written for it. */
+export function cellArguments({ command, bytes, pipeline, connections, requests }: Cell): string[] {
+  const keys = Math.max(1, Math.min(mostKeys, Math.floor(mostValueBytes / bytes)));
+  const key = keyPattern(bytes);
+  const common = ["-c", String(connections), "-n", String(requests), "-P", String(pipeline), "-r", String(keys), "--csv"];
+  // An argument holds 128 KiB at most (execve(2)): the value comes by standard input.
+  if (command === "SET") return [...common, "-x", "SET", key];
+  return [...common, command, ...Array.from({ length: command === "MGET" ? 10 : 1 }, () => key)];
 }
 
 /**

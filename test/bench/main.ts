@@ -5,18 +5,20 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { makeLeaf } from "../support/certificates.ts";
 import { TestCluster } from "../support/redis-cluster.ts";
-import { cellName, runLoad } from "./load.ts";
+import { cellName, mostValueBytes, runLoad } from "./load.ts";
 import type { Cell, Sample } from "./load.ts";
 import { runAtRate } from "./fixed-rate.ts";
 import type { FixedRateSample } from "./fixed-rate.ts";
 import { measureConnections } from "./connections.ts";
 import type { ConnectionCost } from "./connections.ts";
+import { curvePlot } from "./curve-plot.ts";
+import { costAlong, curves } from "./curves.ts";
 import { loadUser, PeerUnavailableError } from "./peer.ts";
 import type { Peer, PeerContext } from "./peer.ts";
 import { startDirect } from "./peers/direct.ts";
 import { startEnvoy } from "./peers/envoy.ts";
 import { startHaproxy } from "./peers/haproxy.ts";
-import { startRedisAccess } from "./peers/redis-access.ts";
+import { startRedisAccess, startTwoWorkers } from "./peers/redis-access.ts";
 import { plot } from "./plot.ts";
 import { latencyTable, summarize, table } from "./report.ts";
 import type { SummaryRow } from "./report.ts";
@@ -29,25 +31,31 @@ sides and one worker, interleaved with a direct connection, Envoy's redis_proxy 
 Options:
   --quick          fewer cells, rounds and requests
   --rounds N       interleaved rounds, of which medians are shown (default 5; with --quick 3)
-  --peers A,B      only these: direct, redis-access, envoy, haproxy (default all)
+  --peers A,B      only these: direct, redis-access, envoy, haproxy (default all), two-workers (redis-access with two)
   --cells TEXT     only cells whose name holds the text, such as "pipeline 16"
+  --curves         in place of the cells: what a GET costs along the number of connections, the depth of pipelines, the size of values
   --connections N  also opens so many idle connections to the access proxy: memory for each, handshakes, resumption
   --latency        also the latencies of GETs sent at 60 % of the rate that the access proxy reached at pipeline 1, whatever the replies do
   --json FILE      writes all samples as JSON
-  --svg DIR        draws requests per second and processor time as SVG, into this directory
+  --svg DIR        draws requests per second and processor time, or the curves, as SVG, into this directory
   --help           this text
 `;
 
 const ownName = "redis-access";
 const shareOfMost = 0.6;
 const fixedRateMs = 3_000;
+const fillRequests = 200_000;
+/** Values of more are written one by one. */
+const largeBytes = 4_096;
 
 const starters: Readonly<Record<string, (context: PeerContext) => Promise<Peer>>> = {
   direct: startDirect,
   "redis-access": startRedisAccess,
   envoy: startEnvoy,
   haproxy: startHaproxy,
+  "two-workers": startTwoWorkers,
 };
+const usualPeers = ["direct", ownName, "envoy", "haproxy"];
 
 function cells(quick: boolean): Cell[] {
   const scale = quick ? 0.3 : 1;
@@ -65,7 +73,7 @@ function cells(quick: boolean): Cell[] {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { quick: { type: "boolean" }, rounds: { type: "string" }, peers: { type: "string" }, cells: { type: "string" }, json: { type: "string" }, svg: { type: "string" }, connections: { type: "string" }, latency: { type: "boolean" }, help: { type: "boolean" } },
+    options: { quick: { type: "boolean" }, rounds: { type: "string" }, peers: { type: "string" }, cells: { type: "string" }, json: { type: "string" }, svg: { type: "string" }, connections: { type: "string" }, curves: { type: "boolean" }, latency: { type: "boolean" }, help: { type: "boolean" } },
   });
   if (values.help === true) {
     process.stdout.write(HELP);
@@ -73,8 +81,9 @@ async function main(): Promise<void> {
   }
   const quick = values.quick ?? false;
   const rounds = Number(values.rounds ?? (quick ? 3 : 5));
-  const names = values.peers?.split(",") ?? Object.keys(starters);
-  const chosen = cells(quick).filter((cell) => cellName(cell).includes(values.cells ?? ""));
+  const names = values.peers?.split(",") ?? usualPeers;
+  const offered = values.curves === true ? curves.flatMap(({ points }) => points.map(({ cell }) => cell)) : cells(quick);
+  const chosen = [...new Map(offered.map((cell) => [cellName(cell), cell])).values()].filter((cell) => cellName(cell).includes(values.cells ?? ""));
   const directory = mkdtempSync(join(tmpdir(), "redis-access-bench-"));
   const cluster = await TestCluster.start();
   const peers: Peer[] = [];
@@ -96,7 +105,7 @@ async function main(): Promise<void> {
     }
     const runs = Object.fromEntries([...samples].map(([cell, byPeer]) => [cell, Object.fromEntries(byPeer)]));
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ rounds, samples: runs, summary, latencies: latencies && Object.fromEntries(latencies), connections }, null, 2)}\n`);
-    if (values.svg !== undefined) draw(values.svg, summary);
+    if (values.svg !== undefined) (values.curves === true ? drawCurves : draw)(values.svg, summary);
   } finally {
     await Promise.all(peers.map((peer) => peer.stop()));
     await cluster.stop();
@@ -130,6 +139,15 @@ function draw(directory: string, summary: readonly SummaryRow[]): void {
   writeFileSync(join(directory, "cpu-per-request.svg"), plot(gets, { title: "Processor time of the proxy for a request, in microseconds (less is better)", unit: machine, value: (row) => row.cpuMicros }));
 }
 
+function drawCurves(directory: string, summary: readonly SummaryRow[]): void {
+  for (const curve of curves) {
+    const points = costAlong(curve, summary).filter(({ values }) => values.size > 0);
+    if (points.length === 0) continue;
+    const svg = curvePlot(points, { title: "Processor time of the proxy for a GET, in microseconds", xAxis: curve.xAxis, unit: "mutual TLS on both sides; both axes are logarithmic" });
+    writeFileSync(join(directory, `cost-by-${curve.name}.svg`), svg);
+  }
+}
+
 async function startPeer(name: string, context: PeerContext): Promise<Peer | undefined> {
   const start = starters[name];
   if (start === undefined) throw new Error(`--peers: ${name} is not known; expected some of ${Object.keys(starters).join(", ")}`);
@@ -154,8 +172,7 @@ async function writeFiles(cluster: TestCluster, directory: string): Promise<Peer
 /** Round by round, in each all cells, in each all peers: what disturbs the machine disturbs all alike. */
 async function measure(peers: readonly Peer[], chosen: readonly Cell[], rounds: number): Promise<Map<string, Map<string, Sample[]>>> {
   const samples = new Map(chosen.map((cell) => [cellName(cell), new Map(peers.map((peer) => [peer.name, [] as Sample[]]))]));
-  // Values for the reads, and warm programs.
-  for (const peer of peers) await runLoad(peer, { command: "SET", bytes: chosen[0]?.bytes ?? 64, pipeline: 16, connections: 50, requests: 200_000 });
+  await fill(peers, [...new Set(chosen.map(({ bytes }) => bytes))]);
   for (let round = 1; round <= rounds; round++) {
     for (const cell of chosen) {
       process.stderr.write(`round ${round} of ${rounds}: ${cellName(cell)}\n`);
@@ -165,4 +182,18 @@ async function measure(peers: readonly Peer[], chosen: readonly Cell[], rounds: 
   return samples;
 }
 
-await main();
+/** Values for the reads, and warm programs. */
+async function fill(peers: readonly Peer[], sizes: readonly number[]): Promise<void> {
+  for (const bytes of sizes) {
+    process.stderr.write(`writing values of ${bytes} bytes\n`);
+    const most = Math.min(fillRequests, Math.ceil((2 * mostValueBytes) / bytes));
+    for (const peer of peers) await runLoad(peer, { command: "SET", bytes, pipeline: bytes > largeBytes ? 1 : 16, connections: 50, requests: most });
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

@@ -14,3 +14,9 @@ export function cpuMicros(pid: number): number {
 export function residentKib(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
 }
+
+/** A process and all that it has started, and those have (proc(5), /proc/pid/task/tid/children). */
+export function processTree(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter((word) => word !== "").map(Number);
+  return [pid, ...children.flatMap(processTree)];
+}

@@ -15,3 +15,8 @@ export async function startRedisAccess({ cluster, directory }: PeerContext, name
   const connect = [...tlsArguments(proxy.port, own), "--user", loadUser, "-a", cluster.passwords[loadUser]!];
   return { name, connect, pid: proxy.child.pid, clients: oneDoor(proxy.port, own), stop: () => proxy.stop() };
 }
+
+/** The same with two workers. */
+export function startTwoWorkers(context: PeerContext): Promise<Peer> {
+  return startRedisAccess(context, "redis-access, 2 workers", { config: { workers: 2 } });
+}
