@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { clientUri } from "../../components/client-uri.ts";
 import { clusterBehindProxy } from "../support/cluster-behind-proxy.ts";
-import { runProgram } from "./clients/run-program.ts";
+import { runProgram } from "../support/run-program.ts";
 
 const project = join(import.meta.dirname, "../..");
 const fixtures = clusterBehindProxy();

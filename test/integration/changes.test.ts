@@ -5,15 +5,11 @@ import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 
-import { checkHistory } from "../faults/support/check-history.ts";
-import { Load } from "../faults/support/load.ts";
 import { Environment } from "../support/environment.ts";
 import { askNode, membersOf } from "../support/environment-clients.ts";
 import { findFreePorts } from "../support/free-ports.ts";
 import { RawConnection } from "../support/raw-connection.ts";
-import { doorOf } from "./support/environment-load.ts";
-
-const commandsAround = 300;
+import { doorOf, underLoad as runUnderLoad } from "./support/environment-load.ts";
 
 describe("a change of the stack's configuration, under load", () => {
   let environment: Environment;
@@ -40,23 +36,8 @@ describe("a change of the stack's configuration, under load", () => {
   /** Of all nodes together: each hand-over raises it by one. */
   const epoch = async (): Promise<number> => Math.max(...(await askAll("CLUSTER", "INFO")).map((text) => Number(/cluster_current_epoch:(\d+)/.exec(String(text))![1])));
 
-  /** Has clients read and write while something is done; holds that no command has failed and no acknowledged write is lost. */
-  async function underLoad<T>(name: string, change: () => Promise<T>, options: { readonly resends?: boolean } = {}): Promise<T> {
-    const proxy = doorOf(environment, passwords);
-    const load = new Load(proxy, { clients: 4, name: name.replaceAll(" ", "-"), ...options });
-    let outcome: T;
-    try {
-      await load.progress(commandsAround);
-      outcome = await change();
-      await load.progress(commandsAround);
-    } finally {
-      table.push(`${name}: ${load.history.summary()}`);
-      const expected = await load.stop();
-      assert.deepEqual(load.history.errors, []);
-      assert.deepEqual(await checkHistory(load.history, expected, proxy), { faults: [], lost: 0 });
-    }
-    return outcome;
-  }
+  const underLoad = <T>(name: string, change: () => Promise<T>, options: { readonly resends?: boolean } = {}): Promise<T> =>
+    runUnderLoad(environment, { name, clients: 4, passwords: () => passwords, report: (line) => table.push(line), ...options }, change);
 
   /** Makes the stack as configured; records of processes that it has started anew, in the order of their starts. */
   async function up(): Promise<string[]> {

@@ -7,12 +7,10 @@ import { after, before, describe, test } from "node:test";
 import type { TestContext } from "node:test";
 import { shakeHands } from "../../toolchain/commands/lib/node-probe.ts";
 import type { KeyPair } from "../../toolchain/commands/lib/node-probe.ts";
-import { checkHistory } from "../faults/support/check-history.ts";
-import { Load } from "../faults/support/load.ts";
 import { Environment } from "../support/environment.ts";
 import type { RecordedProcess } from "../support/environment.ts";
 import { askNode } from "../support/environment-clients.ts";
-import { doorOf } from "./support/environment-load.ts";
+import { underLoad as runUnderLoad } from "./support/environment-load.ts";
 
 describe("under a steady load, without one failed command, one lost write or one restart", () => {
   let environment: Environment;
@@ -24,19 +22,9 @@ describe("under a steady load, without one failed command, one lost write or one
   });
   after(() => environment.stop());
 
-  /** Clients work while something is done; what they saw is held against what the cluster holds. */
   async function underLoad(t: TestContext, name: string, work: () => Promise<void>): Promise<void> {
-    const load = new Load(doorOf(environment, (await environment.outputs()).passwords), { clients: 6, name, pauseMs: 8 });
-    await load.progress(500);
-    try {
-      await work();
-      await load.progress(500);
-    } finally {
-      t.diagnostic(`${name}: ${load.history.summary()}`);
-      const expected = await load.stop();
-      const { faults, lost } = await checkHistory(load.history, expected, doorOf(environment, (await environment.outputs()).passwords));
-      assert.deepEqual({ errors: load.history.errors, faults, lost }, { errors: [], faults: [], lost: 0 });
-    }
+    const passwords = async (): Promise<Readonly<Record<string, string>>> => (await environment.outputs()).passwords;
+    await runUnderLoad(environment, { name, clients: 6, pauseMs: 8, passwords, report: (line) => { t.diagnostic(line); } }, work);
     assert.deepEqual(environment.processes(), started, "a process was started anew");
   }
 

@@ -8,14 +8,11 @@ import type { TestContext } from "node:test";
 import type { MemberView } from "../../components/formation-plan.ts";
 import { slotCount } from "../../components/formation-plan.ts";
 import type { Difference } from "../../toolchain/commands/lib/drift-report.ts";
-import { checkHistory } from "../faults/support/check-history.ts";
-import { Load } from "../faults/support/load.ts";
 import { Environment } from "../support/environment.ts";
 import { askNode, membersOf, throughProxy } from "../support/environment-clients.ts";
 import { findFreePorts } from "../support/free-ports.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { doorOf } from "./support/environment-load.ts";
-import type { EnvironmentDoor } from "./support/environment-load.ts";
+import { underLoad as runUnderLoad } from "./support/environment-load.ts";
 
 const keyCount = 20_000;
 const value = (index: number): string => `${index} `.repeat(20);
@@ -23,15 +20,14 @@ const limitMs = 30_000;
 
 describe("a cluster that serves", () => {
   let environment: Environment;
-  let door: EnvironmentDoor;
+  let passwords: Readonly<Record<string, string>>;
   let password: string;
   let further: readonly number[];
 
   before(async () => {
     environment = await Environment.start();
-    const { passwords } = await environment.outputs();
+    passwords = (await environment.outputs()).passwords;
     password = passwords["alice"]!;
-    door = doorOf(environment, passwords);
     further = await findFreePorts(3, 10_000);
     await throughProxy(environment, password, async (client) => {
       for (let start = 0; start < keyCount; start += 1000) {
@@ -48,18 +44,8 @@ describe("a cluster that serves", () => {
     environment.configure({ nodes: [...environment.nodePorts, ...further.slice(0, count)].map((port) => `127.0.0.1:${port}`), replicasPerMaster });
   }
 
-  /** Does something while clients write and read, and holds what they saw against what is there. */
-  async function underLoad(t: TestContext, name: string, change: () => Promise<unknown>): Promise<void> {
-    const load = new Load(door, { clients: 6, name });
-    const start = performance.now();
-    await change().finally(async () => {
-      const seconds = ((performance.now() - start) / 1000).toFixed(1);
-      const findings = await checkHistory(load.history, await load.stop(), door);
-      t.diagnostic(`${name}: ${seconds} s; ${load.history.summary()}`);
-      assert.deepEqual(load.history.errors, []);
-      assert.deepEqual(findings, { faults: [], lost: 0 });
-    });
-  }
+  const underLoad = (t: TestContext, name: string, change: () => Promise<unknown>): Promise<unknown> =>
+    runUnderLoad(environment, { name, clients: 6, passwords: () => passwords, report: (line) => { t.diagnostic(line); } }, change);
 
   const shardsOf = (members: ReadonlyMap<number, MemberView>): { readonly port: number; readonly slots: number; readonly replicas: readonly number[] }[] =>
     [...members].filter(([, { slots }]) => slots > 0).map(([port, { id, slots }]) => ({ port, slots, replicas: [...members].filter(([, { masterId }]) => masterId === id).map(([replica]) => replica) }));

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ClientReport, ClientTarget } from "./client-report.ts";
-import { runProgram } from "./run-program.ts";
+import { runProgram } from "../../support/run-program.ts";
 
 const sources = join(import.meta.dirname, "go-redis");
 /** The first build compiles go-redis with Go's own libraries; Go keeps what it has compiled for each user. */
