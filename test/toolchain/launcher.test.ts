@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, test } from "node:test";
 import { Checkout } from "./support/checkout.ts";
 
 /** Prints what it was started as and with, one fact per line. */
-const REPORT = `echo "engine=$0"; echo "args=$*"; env | grep -E '^(PULUMI_|PATH=)'`;
+const REPORT = `echo "engine=$0"; echo "args=$*"; env | grep -E '^(PULUMI_|PATH=|NODE_OPTIONS=|REDIS_ACCESS_PULUMI_DEBUG=)'`;
 
 let checkout: Checkout;
 
@@ -82,6 +82,16 @@ describe("the engine", () => {
     assert.equal(launch().PATH?.split(":")[0], path.join(checkout.directory, "node_modules/.bin"));
     installPulumi(["resource-tls-v5.6.1", "resource-command-v1.2.1"]);
     assert.equal(launch().PATH?.split(":")[0], path.join(checkout.directory, "node_modules/.bin"));
+  });
+
+  test("has Node load the SDK's parts on demand, beside what the user has Node do", () => {
+    assert.equal(launch().NODE_OPTIONS, `--require="${checkout.directory}/toolchain/launcher/sdk-on-demand.cjs"`);
+    assert.match(launch(["up"], { NODE_OPTIONS: "--stack-trace-limit=50" }).NODE_OPTIONS!, /^--stack-trace-limit=50 --require="/);
+  });
+
+  test("lets the SDK say all it has where that is asked for", () => {
+    for (const args of [["up"], ["up", "--yes", "-s", "dev"], ["preview", "--diff"]]) assert.equal(launch(args).REDIS_ACCESS_PULUMI_DEBUG, undefined);
+    for (const flag of ["--debug", "-d", "-yd", "-v=9", "--verbose=9", "--logtostderr"]) assert.equal(launch(["up", flag]).REDIS_ACCESS_PULUMI_DEBUG, "true", flag);
   });
 
   test("that is not set up yet is said to be so, with what to type", () => {

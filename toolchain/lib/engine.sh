@@ -46,6 +46,23 @@ official_pulumi() {
 use_project_node() {
   export PATH="$root/node_modules/.bin:$PATH"
   export NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$root/.pulumi/compiled}
+  local preload=$root/toolchain/launcher/sdk-on-demand.cjs
+  preload=${preload//\\/\\\\}
+  export NODE_OPTIONS="${NODE_OPTIONS:+$NODE_OPTIONS }--require=\"${preload//\"/\\\"}\""
+}
+
+# Whether these arguments ask Pulumi for lines of debugging (-d, -v, --debug, --logtostderr). Rather once too often: then the
+# SDK says all it has.
+asks_for_debugging() {
+  local argument
+  for argument in "$@"; do
+    case $argument in
+      --debug* | --log* | --verbose*) return 0 ;;
+      --*) ;;
+      -*[dv]*) return 0 ;;
+    esac
+  done
+  return 1
 }
 
 # Whether the user's own Pulumi is logged in to a backend.
