@@ -33,7 +33,9 @@ require_npm() {
 install_npm_packages() {
   # Scripts of packages run by name only: Node's own fetches the binary for this machine, esbuild's puts its own in
   # place. That of @pulumi/command would look for its plugin on the internet.
-  with_progress "Installing npm packages" npm ci --prefix "$root" --ignore-scripts --no-audit --no-fund --fetch-retries=2 --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000 || npm_failed
+  # npm's own patience with a registry that does not answer is minutes; as variables it holds for npm's children, too.
+  export npm_config_fetch_retries=2 npm_config_fetch_retry_mintimeout=1000 npm_config_fetch_retry_maxtimeout=5000
+  with_progress "Installing npm packages" npm ci --prefix "$root" --ignore-scripts --no-audit --no-fund || npm_failed
   with_progress "Fetching Node 24 for this machine" npm rebuild --prefix "$root" --no-audit --no-fund node esbuild || npm_failed
   "$root/node_modules/node/bin/node" --version >>"$log" 2>&1 || { log_tail; fail "Node 24 for this machine ($(uname -m))" "Pulumi's Node libraries want Node 22 or newer, and programs here are run as TypeScript" "npm rebuild node   (and see what it says; all of it is in $log)"; }
   lock_hash >"$root/node_modules/.redis-access-set-up"
