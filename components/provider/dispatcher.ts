@@ -17,6 +17,7 @@ export interface Difference {
 export interface WireResource {
   check(old: Values | undefined, news: Values): Promise<{ readonly inputs: Values; readonly failures: readonly CheckFailure[] }>;
   diff(state: Values, news: Values): Difference;
+  /** @throws {HalfDoneError} with the id and the state, marks and all, that is true now */
   create(news: Values, preview: boolean, report: Report): Promise<{ readonly id: string; readonly state: Values }>;
   read(inputs: Values, state: Values): Promise<Values | undefined>;
   /** @throws {HalfDoneError} with the state, marks and all, that is true now */
@@ -33,7 +34,8 @@ export function onWire<F extends Fields>(type: ResourceType<F>): WireResource {
       const inputs = decode(news);
       if (preview) return { id: "", state: encode(foreseen(type, inputs, {}), stateSecrets(type, inputs)) };
       const typed = parse(type, inputs.values);
-      return { id: type.identify(typed), state: toState(type, inputs, await type.create(typed, report)) };
+      const id = type.identify(typed);
+      return { id, state: await keepHalfDone(type, inputs, type.create(typed, report), id) };
     },
     async read(wireInputs, wireState) {
       const inputs = decode(wireInputs);
@@ -47,14 +49,19 @@ export function onWire<F extends Fields>(type: ResourceType<F>): WireResource {
         await type.foretell?.(knownOf<F>(parseKnown(type, inputs.values).parsed), old, report);
         return encode(foreseen(type, inputs, old), stateSecrets(type, inputs));
       }
-      try {
-        return toState(type, inputs, await type.update(parse(type, inputs.values), old, report));
-      } catch (error) {
-        throw error instanceof HalfDoneError ? new HalfDoneError(error, toState(type, inputs, error.state)) : error;
-      }
+      return keepHalfDone(type, inputs, type.update(parse(type, inputs.values), old, report));
     },
     delete: (inputs, state) => type.delete(parse(type, decode(inputs).values), decode(state).values),
   };
+}
+
+/** What was done, or what an error says that was done, as it is to stand in the state. */
+async function keepHalfDone<F extends Fields>(type: ResourceType<F>, inputs: Decoded, done: Promise<Values>, id?: string): Promise<Values> {
+  try {
+    return toState(type, inputs, await done);
+  } catch (error) {
+    throw error instanceof HalfDoneError ? new HalfDoneError(error, toState(type, inputs, error.state), id) : error;
+  }
 }
 
 async function check<F extends Fields>(type: ResourceType<F>, old: Values | undefined, news: Values): ReturnType<WireResource["check"]> {

@@ -8,18 +8,21 @@ export interface CheckFailure {
 }
 
 /**
- * An update that failed half way. What it has left stands in the state: otherwise the next run would take the resource for what
- * it was before, and leave it alone where that is what is declared then.
+ * An update or a creation that failed and has left something. That stands in the state: otherwise the next run would take the
+ * resource for what it was before, or for absent, and leave it alone where that is what is declared then.
  */
 export class HalfDoneError extends Error {
   readonly code = "HALF_DONE";
-  /** What is true of the world now, as an update returns it. */
+  /** What is true of the world now, as an update or a creation returns it. */
   readonly state: Values;
+  /** The id of what was to be created. */
+  readonly id: string | undefined;
 
-  constructor(cause: Error, state: Values) {
+  constructor(cause: Error, state: Values, id?: string) {
     super(cause.message, { cause });
     this.name = "HalfDoneError";
     this.state = state;
+    this.id = id;
   }
 }
 

@@ -90,7 +90,7 @@ function implementation({ version, resources }: ProviderOptions): grpc.UntypedSe
     check: unary(async (request: provider.CheckRequest) => check(resourceOf(request.getUrn()), request)),
     diff: unary((request: provider.DiffRequest) => diff(resourceOf(request.getUrn()), request)),
     create: unary(async (request: provider.CreateRequest) => {
-      const created = await resourceOf(request.getUrn()).create(fromStruct(request.getProperties()), request.getPreview(), reportOn(request.getUrn()));
+      const created = await tellHalfDone(request.getProperties(), undefined, resourceOf(request.getUrn()).create(fromStruct(request.getProperties()), request.getPreview(), reportOn(request.getUrn())));
       const response = new provider.CreateResponse();
       response.setId(created.id);
       response.setProperties(toStruct(created.state));
@@ -137,10 +137,14 @@ async function check(resource: WireResource, request: provider.CheckRequest): Pr
 }
 
 async function update(resource: WireResource, request: provider.UpdateRequest, report: Report): Promise<Values> {
+  return tellHalfDone(request.getNews(), request.getId(), resource.update(fromStruct(request.getOlds()), fromStruct(request.getNews()), request.getPreview(), report));
+}
+
+async function tellHalfDone<T>(inputs: struct.Struct | undefined, id: string | undefined, work: Promise<T>): Promise<T> {
   try {
-    return await resource.update(fromStruct(request.getOlds()), fromStruct(request.getNews()), request.getPreview(), report);
+    return await work;
   } catch (error) {
-    throw error instanceof HalfDoneError ? new HalfDone(error, request) : error;
+    throw error instanceof HalfDoneError ? new HalfDone(error, error.id ?? id ?? "", inputs) : error;
   }
 }
 
@@ -174,16 +178,16 @@ function toStruct(values: Values): struct.Struct {
   return struct.Struct.fromJavaScript(JSON.parse(JSON.stringify(values)) as Record<string, struct.JavaScriptValue>);
 }
 
-/** A half-done update in the engine's terms: it keeps the state that is told, and updates the resource again in the next run. */
+/** What is half done in the engine's terms: it keeps the state that is told, and updates the resource again in the next run. */
 class HalfDone extends Error {
   readonly metadata = new grpc.Metadata();
 
-  constructor({ message, state }: HalfDoneError, request: provider.UpdateRequest) {
+  constructor({ message, state }: HalfDoneError, id: string, inputs: struct.Struct | undefined) {
     super(message);
     const failed = new provider.ErrorResourceInitFailed();
-    failed.setId(request.getId());
+    failed.setId(id);
     failed.setProperties(toStruct(state));
-    failed.setInputs(request.getNews());
+    failed.setInputs(inputs);
     failed.setReasonsList([message]);
     const detail = new any.Any();
     detail.pack(failed.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
