@@ -6,8 +6,9 @@ import type { NodeAddress } from "./cluster-plan.ts";
 import { DeclarationError } from "./declaration-error.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 import { describeForeign } from "./provider/directory-resource.ts";
+import { inhabitantsOf } from "./provider/inhabitants.ts";
 import { findPortObstacle } from "./provider/ports.ts";
-import { directoryOf, listProcesses } from "./provider/process-record.ts";
+import { directoryOf } from "./provider/process-record.ts";
 import { stackName } from "./provider/resources.ts";
 import { examination, examinationEnvironment, readExamination, UnsupportedRedisError } from "./redis-server.ts";
 import type { DeclaredParameters } from "./redis-server.ts";
@@ -46,7 +47,7 @@ const answerLimitMs = 10_000;
  */
 export async function checkLocalMachine(needs: MachineNeeds): Promise<void> {
   const home = await realPath(needs.directory);
-  const inhabitants = await processesIn(home);
+  const inhabitants = await inhabitantsOf(home);
   const problems = await Promise.all([
     describeDirectory(needs.directory),
     ...needs.listens.map((address) => describeAddress(address, home, inhabitants)),
@@ -81,13 +82,6 @@ async function describeAddress({ property, host, port }: MachineNeeds["listens"]
   if (obstacle === undefined) return undefined;
   const workplace = obstacle.pid === undefined ? undefined : await directoryOf(obstacle.pid);
   return workplace?.startsWith(`${home}/`) === true ? undefined : `${property}: ${obstacle.reason}`;
-}
-
-/** Processes that work in a directory or below it. */
-async function processesIn(directory: string): Promise<readonly number[]> {
-  const pids = await listProcesses();
-  const workplaces = await Promise.all(pids.map(directoryOf));
-  return pids.filter((_, index) => workplaces[index]?.startsWith(`${directory}/`) === true);
 }
 
 async function describeRedisServer({ redisServer, parameters }: MachineNeeds): Promise<string | undefined> {

@@ -1,11 +1,12 @@
 import type { Stats } from "node:fs";
-import { chmod, chown, lstat, mkdir, readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, readdir, readFile, realpath, rm, rmdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import type { Finding } from "../drift.ts";
 import { ignoreAbsent, octal, ownOwner, temporaryOf, writeFileAtomically } from "./atomic-file.ts";
 import { flag, list, mode, optional, path, text, withDefault } from "../fields.ts";
 import type { Parsed } from "../fields.ts";
+import { inhabitantsOf, programName } from "./inhabitants.ts";
 import { stop } from "./launch.ts";
 import { findRecorded, recordSuffix } from "./process-record.ts";
 import type { CheckFailure, ResourceType } from "./resource-type.ts";
@@ -45,6 +46,19 @@ export class ForeignDirectoryError extends Error {
   }
 }
 
+/** A directory is not made anew: a program works in it, and would lose its files and its data. */
+export class DirectoryInUseError extends Error {
+  readonly code = "DIRECTORY_IN_USE";
+
+  constructor(directory: string, users: readonly string[]) {
+    super(
+      `${directory} is neither deleted nor made anew, because ${users.join(", ")} ${users.length === 1 ? "works" : "work"} in it. \`pulumi up --refresh\` without --replace mends it in its place; ` +
+        "to have it made anew without what is in it, end what works there first",
+    );
+    this.name = "DirectoryInUseError";
+  }
+}
+
 /** A directory that is made, and removed, with the stack. */
 export const directoryResource: ResourceType<typeof fields> = {
   fields,
@@ -71,7 +85,11 @@ export const directoryResource: ResourceType<typeof fields> = {
     return { mode: octal(facts.mode), purge: state["purge"], keep: state["keep"], stack: state["stack"], drift: compareDirectory(inputs, facts, mark) };
   },
   update: apply,
-  delete: remove,
+  async delete(inputs, _state, replaced) {
+    // The programs of a directory that is removed have been stopped before, as far as the state knows of them.
+    if (replaced && inputs.purge) await refuseInUse(inputs.path);
+    await remove(inputs);
+  },
 };
 
 function compareDirectory(inputs: Inputs, facts: Stats, mark: string | undefined): Finding[] {
@@ -133,6 +151,11 @@ export async function describeForeign(directory: string, stack: string | undefin
   }
   if (entries.length === 0 || entries.includes(markerName) || entries.includes(unfinishedMarker)) return undefined;
   return `${directory} exists, is not empty and was not made by this toolkit, which would take it for its own; choose another directory, or empty it`;
+}
+
+async function refuseInUse(directory: string): Promise<void> {
+  const inhabitants = await inhabitantsOf(await realpath(directory).catch(() => directory));
+  if (inhabitants.length > 0) throw new DirectoryInUseError(directory, await Promise.all(inhabitants.map(async (pid) => `${await programName(pid)} (pid ${pid})`)));
 }
 
 async function remove({ path: directory, purge, keep, stack }: Inputs): Promise<void> {

@@ -17,12 +17,12 @@ export interface Difference {
 export interface WireResource {
   check(old: Values | undefined, news: Values): Promise<{ readonly inputs: Values; readonly failures: readonly CheckFailure[] }>;
   diff(state: Values, news: Values): Difference;
-  /** @throws {HalfDoneError} with the id and the state, marks and all, that is true now */
   create(news: Values, preview: boolean, report: Report): Promise<{ readonly id: string; readonly state: Values }>;
   read(inputs: Values, state: Values): Promise<Values | undefined>;
   /** @throws {HalfDoneError} with the state, marks and all, that is true now */
   update(state: Values, news: Values, preview: boolean, report: Report): Promise<Values>;
-  delete(inputs: Values, state: Values): Promise<void>;
+  /** @param replaced whether it is to be made anew in the same run */
+  delete(inputs: Values, state: Values, replaced: boolean): Promise<void>;
 }
 
 /** Puts a resource type behind the engine's protocol: marks, defaults, unknowns, comparison. */
@@ -34,8 +34,7 @@ export function onWire<F extends Fields>(type: ResourceType<F>): WireResource {
       const inputs = decode(news);
       if (preview) return { id: "", state: encode(foreseen(type, inputs, {}), stateSecrets(type, inputs)) };
       const typed = parse(type, inputs.values);
-      const id = type.identify(typed);
-      return { id, state: await keepHalfDone(type, inputs, type.create(typed, report), id) };
+      return { id: type.identify(typed), state: toState(type, inputs, await type.create(typed, report)) };
     },
     async read(wireInputs, wireState) {
       const inputs = decode(wireInputs);
@@ -49,19 +48,14 @@ export function onWire<F extends Fields>(type: ResourceType<F>): WireResource {
         await type.foretell?.(knownOf<F>(parseKnown(type, inputs.values).parsed), old, report);
         return encode(foreseen(type, inputs, old), stateSecrets(type, inputs));
       }
-      return keepHalfDone(type, inputs, type.update(parse(type, inputs.values), old, report));
+      try {
+        return toState(type, inputs, await type.update(parse(type, inputs.values), old, report));
+      } catch (error) {
+        throw error instanceof HalfDoneError ? new HalfDoneError(error, toState(type, inputs, error.state)) : error;
+      }
     },
-    delete: (inputs, state) => type.delete(parse(type, decode(inputs).values), decode(state).values),
+    delete: (inputs, state, replaced) => type.delete(parse(type, decode(inputs).values), decode(state).values, replaced),
   };
-}
-
-/** What was done, or what an error says that was done, as it is to stand in the state. */
-async function keepHalfDone<F extends Fields>(type: ResourceType<F>, inputs: Decoded, done: Promise<Values>, id?: string): Promise<Values> {
-  try {
-    return toState(type, inputs, await done);
-  } catch (error) {
-    throw error instanceof HalfDoneError ? new HalfDoneError(error, toState(type, inputs, error.state), id) : error;
-  }
 }
 
 async function check<F extends Fields>(type: ResourceType<F>, old: Values | undefined, news: Values): ReturnType<WireResource["check"]> {

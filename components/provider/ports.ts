@@ -1,8 +1,8 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { createServer } from "node:net";
-import { basename } from "node:path";
+import { programName } from "./inhabitants.ts";
 import { poll } from "./poll.ts";
-import { executableOf, listProcesses } from "./process-record.ts";
+import { listProcesses } from "./process-record.ts";
 
 /** Why a program cannot listen at an address. */
 export interface PortObstacle {
@@ -116,10 +116,4 @@ async function lookForSockets(pids: readonly number[]): Promise<ReadonlyMap<stri
     for (const target of targets.filter((name) => name.startsWith("socket:"))) holders.set(target, holders.get(target) ?? pid);
   }
   return holders;
-}
-
-/** By the program's file: the name that the kernel keeps is that of a thread, such as Node's `MainThread`. */
-async function programName(pid: number): Promise<string> {
-  const executable = await executableOf(pid);
-  return executable === undefined ? (await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "a program")).trim() : basename(executable);
 }

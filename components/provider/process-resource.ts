@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import type { Finding } from "../drift.ts";
 import { bringUp, describeProcess, nodeOf, NotReadyError } from "./bring-up.ts";
-import { checkDeparture, DepartureError } from "./departure.ts";
+import { checkDeparture } from "./departure.ts";
 import { foretellProcess } from "./foretell-process.ts";
 import { describeFormerCluster } from "./former-cluster.ts";
 import { stop } from "./launch.ts";
@@ -18,12 +18,6 @@ import type { ProcessRecord } from "./process-record.ts";
 import { HalfDoneError } from "./resource-type.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
 import type { Values } from "./wire.ts";
-
-/** Records of the processes that the program of this run has declared. */
-const declared = new Set<string>();
-
-/** What was to be deleted and is declared too, and stays because its cluster lives on it. */
-const kept = new Map<string, { readonly refusal: DepartureError; readonly state: Values }>();
 
 /** A program that runs until the stack says otherwise. */
 export const processResource: ResourceType<typeof fields> = {
@@ -41,10 +35,7 @@ export const processResource: ResourceType<typeof fields> = {
   expect: (inputs) => ({ state: "running", fingerprint: fingerprintOf(inputs), drift: [] }),
   preflight,
   identify: (inputs) => inputs.recordFile,
-  create(inputs) {
-    const stays = kept.get(inputs.recordFile);
-    return stays === undefined ? bringUp(inputs, { readRevision: undefined, isNew: true }) : Promise.reject(new HalfDoneError(stays.refusal, stays.state));
-  },
+  create: (inputs) => bringUp(inputs, { readRevision: undefined, isNew: true }),
   async read(inputs, state) {
     const record = await findOwn(inputs);
     const found = await describeState(inputs, record);
@@ -63,16 +54,8 @@ export const processResource: ResourceType<typeof fields> = {
   },
   update,
   foretell: foretellProcess,
-  async delete(inputs, state) {
-    try {
-      await checkDeparture(inputs);
-    } catch (error) {
-      // What is declared is to be replaced: the engine asks for the new one next. Were it told here that the old one stays, it
-      // would not ask, and with --continue-on-error the program would wait for ever to be told what has become of the new one.
-      if (!(error instanceof DepartureError) || !declared.has(inputs.recordFile)) throw error;
-      kept.set(inputs.recordFile, { refusal: error, state });
-      return;
-    }
+  async delete(inputs) {
+    await checkDeparture(inputs);
     const record = await findOwn(inputs);
     if (record !== undefined) await stop(record, inputs.stopLimitSeconds * 1000);
     await removeRecord(inputs.recordFile);
@@ -81,7 +64,6 @@ export const processResource: ResourceType<typeof fields> = {
 
 async function preflight({ known, unknown }: KnownInputs<typeof fields>, old: ProcessInputs | undefined): Promise<readonly CheckFailure[]> {
   const failures: CheckFailure[] = [];
-  if (known.recordFile !== undefined) declared.add(known.recordFile);
   const probes = (["readyTcp", "readyHttp", "readyRedis"] as const).filter((name) => known[name] !== undefined || unknown.has(name));
   if (probes.length !== 1) failures.push({ property: "readyTcp", reason: "expected exactly one of readyTcp, readyHttp and readyRedis" });
   if (known.program !== undefined && !(await isExecutable(known.program))) {

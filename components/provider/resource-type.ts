@@ -8,21 +8,18 @@ export interface CheckFailure {
 }
 
 /**
- * An update or a creation that failed and has left something. That stands in the state: otherwise the next run would take the
- * resource for what it was before, or for absent, and leave it alone where that is what is declared then.
+ * An update that failed half way. What it has left stands in the state: otherwise the next run would take the resource for what
+ * it was before, and leave it alone where that is what is declared then.
  */
 export class HalfDoneError extends Error {
   readonly code = "HALF_DONE";
-  /** What is true of the world now, as an update or a creation returns it. */
+  /** What is true of the world now, as an update returns it. */
   readonly state: Values;
-  /** The id of what was to be created. */
-  readonly id: string | undefined;
 
-  constructor(cause: Error, state: Values, id?: string) {
+  constructor(cause: Error, state: Values) {
     super(cause.message, { cause });
     this.name = "HalfDoneError";
     this.state = state;
-    this.id = id;
   }
 }
 
@@ -84,8 +81,11 @@ export interface ResourceType<F extends Fields> {
   update(inputs: Parsed<F>, state: Values, report: Report): Promise<Values>;
   /** Tells at preview what an update from this state would do, where its properties do not say it; changes nothing. */
   foretell?(inputs: KnownInputs<F>, state: Values, report: Report): Promise<void>;
-  /** Removes it; succeeds if it is gone already. */
-  delete(inputs: Parsed<F>, state: Values): Promise<void>;
+  /**
+   * Removes it; succeeds if it is gone already.
+   * @param replaced whether it is to be made anew in the same run, because of a change or because a person has said so (`--replace`)
+   */
+  delete(inputs: Parsed<F>, state: Values, replaced: boolean): Promise<void>;
 }
 
 /** What resources have in common that are nothing but their declaration: making, reading and changing them touches nothing outside the state. */

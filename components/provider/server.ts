@@ -8,6 +8,8 @@ import any from "google-protobuf/google/protobuf/any_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
 import type { WireResource } from "./dispatcher.ts";
+import { ReplacementRefusedError, Replacements } from "./replacements.ts";
+import type { Kept } from "./replacements.ts";
 import { HalfDoneError } from "./resource-type.ts";
 import { EngineLog, engineAddressFrom } from "./engine-log.ts";
 import type { Report } from "./resource-type.ts";
@@ -53,6 +55,7 @@ function implementation({ version, resources }: ProviderOptions): grpc.UntypedSe
     if (resource === undefined) throw new Error(`this provider has no resource ${token}; it has ${Object.keys(resources).join(", ")}`);
     return resource;
   };
+  const replacements = new Replacements();
   const log = new EngineLog(engineAddressFrom(process.argv));
   const reportOn = (urn: string): Report => ({
     say: (line) => {
@@ -87,10 +90,14 @@ function implementation({ version, resources }: ProviderOptions): grpc.UntypedSe
     diffConfig: unary(() => new provider.DiffResponse()),
     attach: unary(() => new empty.Empty()),
     cancel: unary(() => new empty.Empty()),
-    check: unary(async (request: provider.CheckRequest) => check(resourceOf(request.getUrn()), request)),
+    check: unary(async (request: provider.CheckRequest) => {
+      replacements.declare(request.getUrn());
+      return check(resourceOf(request.getUrn()), request);
+    }),
     diff: unary((request: provider.DiffRequest) => diff(resourceOf(request.getUrn()), request)),
     create: unary(async (request: provider.CreateRequest) => {
-      const created = await tellHalfDone(request.getProperties(), undefined, resourceOf(request.getUrn()).create(fromStruct(request.getProperties()), request.getPreview(), reportOn(request.getUrn())));
+      replacements.begin(request.getUrn());
+      const created = await resourceOf(request.getUrn()).create(fromStruct(request.getProperties()), request.getPreview(), reportOn(request.getUrn()));
       const response = new provider.CreateResponse();
       response.setId(created.id);
       response.setProperties(toStruct(created.state));
@@ -113,7 +120,10 @@ function implementation({ version, resources }: ProviderOptions): grpc.UntypedSe
       return response;
     }),
     delete: unary(async (request: provider.DeleteRequest) => {
-      await resourceOf(request.getUrn()).delete(fromStruct(request.getOldInputs()), fromStruct(request.getProperties()));
+      const urn = request.getUrn();
+      const kept = { id: request.getId(), inputs: request.getOldInputs(), properties: request.getProperties() };
+      const deletion = resourceOf(urn).delete(fromStruct(kept.inputs), fromStruct(kept.properties), replacements.isReplaced(urn));
+      await replacements.end(urn, kept, deletion);
       return new empty.Empty();
     }),
   };
@@ -137,14 +147,10 @@ async function check(resource: WireResource, request: provider.CheckRequest): Pr
 }
 
 async function update(resource: WireResource, request: provider.UpdateRequest, report: Report): Promise<Values> {
-  return tellHalfDone(request.getNews(), request.getId(), resource.update(fromStruct(request.getOlds()), fromStruct(request.getNews()), request.getPreview(), report));
-}
-
-async function tellHalfDone<T>(inputs: struct.Struct | undefined, id: string | undefined, work: Promise<T>): Promise<T> {
   try {
-    return await work;
+    return await resource.update(fromStruct(request.getOlds()), fromStruct(request.getNews()), request.getPreview(), report);
   } catch (error) {
-    throw error instanceof HalfDoneError ? new HalfDone(error, error.id ?? id ?? "", inputs) : error;
+    throw error instanceof HalfDoneError ? new HalfDone(error.message, { id: request.getId(), inputs: request.getNews(), properties: toStruct(error.state) }) : error;
   }
 }
 
@@ -178,15 +184,15 @@ function toStruct(values: Values): struct.Struct {
   return struct.Struct.fromJavaScript(JSON.parse(JSON.stringify(values)) as Record<string, struct.JavaScriptValue>);
 }
 
-/** What is half done in the engine's terms: it keeps the state that is told, and updates the resource again in the next run. */
+/** What has failed and left something, in the engine's terms: it keeps the state that is told, and updates the resource again in the next run. */
 class HalfDone extends Error {
   readonly metadata = new grpc.Metadata();
 
-  constructor({ message, state }: HalfDoneError, id: string, inputs: struct.Struct | undefined) {
+  constructor(message: string, { id, inputs, properties }: Kept) {
     super(message);
     const failed = new provider.ErrorResourceInitFailed();
     failed.setId(id);
-    failed.setProperties(toStruct(state));
+    failed.setProperties(properties);
     failed.setInputs(inputs);
     failed.setReasonsList([message]);
     const detail = new any.Any();
@@ -209,7 +215,8 @@ function unary<Request, Response>(method: (request: Request) => Response | Promi
       (response) => {
         callback(null, response);
       },
-      (error: unknown) => {
+      (thrown: unknown) => {
+        const error = thrown instanceof ReplacementRefusedError ? new HalfDone(thrown.message, thrown.kept) : thrown;
         const details = error instanceof Error ? error.message : String(error);
         callback({ code: grpc.status.UNKNOWN, details, ...(error instanceof HalfDone && { metadata: error.metadata }) });
       },

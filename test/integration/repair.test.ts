@@ -69,15 +69,23 @@ describe("a running environment", () => {
     const [master, owner] = [...all].find(([, { slots }]) => slots > 0)!;
     const [replica] = [...all].find(([, { masterId }]) => masterId === owner.id)!;
     const before = environment.processes();
-    const dependences = [
-      // The program is told what has become of the node, and ends: the engine tells it nothing of a deletion that fails.
-      [master, `it owns ${owner.slots} slots with \\d+ keys`, ["--continue-on-error"]],
-      [replica, `it is the only replica of 127\\.0\\.0\\.1:${master}, which owns ${owner.slots} slots`, []],
-    ] as const;
-    for (const [port, dependence, further] of dependences) {
-      const { status, stdout, stderr } = await environment.pulumi("up", "--yes", "--skip-preview", ...further, "--replace", environment.urnOf(`${nodeName(port)}-process`));
+    const processOf = (port: number): string => `${nodeName(port)}-process`;
+    const runs = [
+      {
+        // The program is told what has become of these, and ends: of a deletion that fails the engine tells it nothing.
+        options: ["--continue-on-error"],
+        replaced: [processOf(master), `${nodeName(replica)}-directory`],
+        refusals: [
+          `127\\.0\\.0\\.1:${master} is neither stopped nor removed: it owns ${owner.slots} slots with \\d+ keys\\.`,
+          `/nodes/${replica} is neither deleted nor made anew, because redis-server \\(pid ${before.get(recordOf(replica))!.pid}\\) works in it\\.`,
+        ],
+      },
+      { options: [], replaced: [processOf(replica)], refusals: [`127\\.0\\.0\\.1:${replica} is neither stopped nor removed: it is the only replica of 127\\.0\\.0\\.1:${master}, which owns ${owner.slots} slots\\.`] },
+    ];
+    for (const { options, replaced, refusals } of runs) {
+      const { status, stdout, stderr } = await environment.pulumi("up", "--yes", "--skip-preview", ...options, ...replaced.flatMap((name) => ["--replace", environment.urnOf(name)]));
       assert.ok(status !== null && status !== 0, "it came to an end, and failed");
-      assert.match(stdout + stderr, new RegExp(`127\\.0\\.0\\.1:${port} is neither stopped nor removed: ${dependence}\\.`));
+      for (const refusal of refusals) assert.match(stdout + stderr, new RegExp(refusal));
     }
     assert.deepEqual(environment.processes(), before);
     assert.deepEqual((await members()).get(master)!.ranges, owner.ranges);

@@ -34,6 +34,6 @@ test("does not make a new directory a stranger's, and goes with it", async () =>
   rmSync(path.join(directory, marker));
   writeFileSync(temporaryOf(path.join(directory, marker)), "Made by");
   assert.equal(await describeForeign(directory, "shop/dev"), undefined);
-  await directoryResource.delete(inputs, {});
+  await directoryResource.delete(inputs, {}, false);
   assert.ok(!existsSync(directory));
 });
