@@ -11,6 +11,7 @@ export interface Kept {
 /** What was to be replaced stays as it is, and why. */
 export class ReplacementRefusedError extends Error {
   readonly code = "REPLACEMENT_REFUSED";
+  /** What there still is. */
   readonly kept: Kept;
 
   constructor(cause: unknown, kept: Kept) {
