@@ -1,4 +1,4 @@
-/** Each kind of drift is injected for real into one running environment, named, and mended by an update that touches nothing else. */
+/** Each kind of drift of nodes and of the proxy is injected for real into one running environment, named, and mended by an update that touches nothing else. */
 import assert from "node:assert/strict";
 import { appendFileSync, chmodSync, chownSync, copyFileSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
@@ -6,29 +6,14 @@ import { after, before, describe, test } from "node:test";
 import { proxyNodeArguments } from "../../components/proxy-bundle.ts";
 import { makeTestCertificate } from "../support/certificate.ts";
 import type { TestCertificateOptions } from "../support/certificate.ts";
-import type { ResourceChange } from "../support/environment.ts";
 import { waitFor } from "../support/wait-for.ts";
-import type { Shard } from "./support/drifting-environment.ts";
+import { formation, limitMs, live, mendAll, node, processOf, record, resource, secret } from "./support/drift-round.ts";
+import type { Kind } from "./support/drift-round.ts";
 import { DriftingEnvironment } from "./support/drifting-environment.ts";
 
-/** One thing done behind Pulumi's back, and all that must come of it. */
-interface Kind {
-  readonly name: string;
-  inject(): void | Promise<void>;
-  /** `<subject>: <thing>`, with what an update will do, and what the finding must say of the actual value. */
-  readonly found: readonly (readonly [what: string, mend: string, actual: RegExp])[];
-  /** `<operation> <resource>` */
-  readonly mended: readonly string[];
-  /** Records of processes that the update has started anew. */
-  readonly restarted?: readonly string[];
-}
-
-const limitMs = 30_000;
 const keyCount = 500;
-/** What somebody sets by hand where a secret belongs. */
-const secret = "correct horse battery staple";
 
-describe("drift", () => {
+describe("drift of nodes and the proxy", () => {
   let drifting: DriftingEnvironment;
   let ports: readonly [number, number, number, number, number, number];
   /** Seconds that checks and updates took, by what was injected. */
@@ -44,14 +29,8 @@ describe("drift", () => {
     await drifting.environment.stop();
   });
 
-  const node = (port: number, thing: string): string => `node 127.0.0.1:${port}: ${thing}`;
-  const resource = (port: number, part: string): string => `dev-redis-127.0.0.1-${port}-${part}`;
-  const processOf = (port: number): string => `update ${resource(port, "process")}`;
-  const record = (port: number): string => `nodes/${port}/redis-server.process`;
-  const formation = "update dev-redis-formation";
-
-  function live(port: number, name: string, thing: string, command: readonly [string, ...string[]], actual: RegExp): Kind {
-    return { name, inject: async () => { await drifting.tell(port, command); }, found: [[node(port, thing), "live", actual]], mended: [processOf(port)] };
+  async function mend(kinds: readonly Kind[]): Promise<void> {
+    costs.push(await mendAll(drifting, kinds));
   }
 
   /** Something done to a node's file. The bundle's is read anew by the node, whatever was done to it. */
@@ -82,62 +61,36 @@ describe("drift", () => {
     chmodSync(path, 0o644);
   };
 
-  /** Injects some kinds at once, and holds what is found, done and started anew against the union of what each must bring. */
-  async function mendAll(kinds: readonly Kind[]): Promise<void> {
-    for (const kind of kinds) await kind.inject();
-    const before = drifting.environment.processes();
-    const state = drifting.environment.state();
-    const { status, problem, differences, milliseconds } = await drifting.check();
-    assert.deepEqual([status, problem], [7, ""]);
-    const found = kinds.flatMap((kind) => kind.found);
-    const wanted = new Set(found.map(([what]) => what));
-    assert.deepEqual(differences.filter(({ subject, thing }) => !wanted.has(`${subject}: ${thing}`)), [], "more is found than was injected");
-    assert.deepEqual(differences.map(({ subject, thing, mend }) => `${subject}: ${thing} (${mend})`).sort(), found.map(([what, mend]) => `${what} (${mend})`).sort());
-    for (const [what, , actual] of found) assert.match(differences.find(({ subject, thing }) => `${subject}: ${thing}` === what)!.actual, actual, what);
-    assert.deepEqual([drifting.environment.processes(), drifting.environment.state()], [before, state], "a check changes nothing");
-    assert.ok(!JSON.stringify(differences).includes(secret), "a secret is shown");
-    const start = performance.now();
-    const changes = await drifting.environment.mend();
-    costs.push(`${kinds.map(({ name }) => name).join("; ")}: found in ${milliseconds / 1000} s, mended in ${Math.round(performance.now() - start) / 1000} s`);
-    assert.deepEqual(sorted(changes), [...new Set(kinds.flatMap(({ mended }) => mended))].sort());
-    const now = drifting.environment.processes();
-    const restarted = [...now.keys()].filter((name) => before.get(name)?.startTime !== now.get(name)?.startTime);
-    assert.deepEqual(restarted.sort(), kinds.flatMap(({ restarted: records }) => records ?? []).sort());
-    assert.equal(now.size, 7);
-    assert.ok(!drifting.environment.state().includes(secret), "a secret is kept");
-  }
-
   test("of parameters and users, changed in running nodes, is named one by one and put right while they run", async () => {
     // Masters first: a replica loses its link where its user is deleted from its master.
     const shards = await drifting.shards();
     const [a, b, c, d, e, f] = [...shards.map(({ master }) => master), ...shards.flatMap(({ replicas }) => replicas)] as unknown as typeof ports;
-    await mendAll([
-      live(a, "CONFIG SET of a parameter that nobody has declared", "parameter maxmemory", ["CONFIG", "SET", "maxmemory", "100mb"], /^104857600$/),
-      live(a, "a right added", "user proxy", ["ACL", "SETUSER", "proxy", "+@all"], /^\+@all/),
-      live(b, "CONFIG SET of a declared parameter", "parameter cluster-node-timeout", ["CONFIG", "SET", "cluster-node-timeout", "9000"], /^9000$/),
-      live(b, "a password added", "user alice", ["ACL", "SETUSER", "alice", ">another"], /^password sha256 [0-9a-f]{12}…$/),
-      live(b, "weaker TLS", "parameter tls-protocols", ["CONFIG", "SET", "tls-protocols", "TLSv1.2"], /^TLSv1\.2$/),
-      live(c, "a port without TLS opened", "parameter port", ["CONFIG", "SET", "port", String(c - 1000)], new RegExp(`^${c - 1000}$`)),
-      live(c, "a user added", "user evil", ["ACL", "SETUSER", "evil", "on", "nopass", "~*", "+@all"], /^on nopass ~\* .*\+@all$/),
-      live(d, "clients let in without a certificate", "parameter tls-auth-clients", ["CONFIG", "SET", "tls-auth-clients", "no"], /^no$/),
-      live(d, "default switched on", "user default", ["ACL", "SETUSER", "default", "on", "nopass"], /^on nopass$/),
-      live(e, "protected mode switched off", "parameter protected-mode", ["CONFIG", "SET", "protected-mode", "no"], /^no$/),
-      live(e, "a user removed", "user replica-user", ["ACL", "DELUSER", "replica-user"], /^no such user$/),
+    await mend([
+      live(drifting, a, "CONFIG SET of a parameter that nobody has declared", "parameter maxmemory", ["CONFIG", "SET", "maxmemory", "100mb"], /^104857600$/),
+      live(drifting, a, "a right added", "user proxy", ["ACL", "SETUSER", "proxy", "+@all"], /^\+@all/),
+      live(drifting, b, "CONFIG SET of a declared parameter", "parameter cluster-node-timeout", ["CONFIG", "SET", "cluster-node-timeout", "9000"], /^9000$/),
+      live(drifting, b, "a password added", "user alice", ["ACL", "SETUSER", "alice", ">another"], /^password sha256 [0-9a-f]{12}…$/),
+      live(drifting, b, "weaker TLS", "parameter tls-protocols", ["CONFIG", "SET", "tls-protocols", "TLSv1.2"], /^TLSv1\.2$/),
+      live(drifting, c, "a port without TLS opened", "parameter port", ["CONFIG", "SET", "port", String(c - 1000)], new RegExp(`^${c - 1000}$`)),
+      live(drifting, c, "a user added", "user evil", ["ACL", "SETUSER", "evil", "on", "nopass", "~*", "+@all"], /^on nopass ~\* .*\+@all$/),
+      live(drifting, d, "clients let in without a certificate", "parameter tls-auth-clients", ["CONFIG", "SET", "tls-auth-clients", "no"], /^no$/),
+      live(drifting, d, "default switched on", "user default", ["ACL", "SETUSER", "default", "on", "nopass"], /^on nopass$/),
+      live(drifting, e, "protected mode switched off", "parameter protected-mode", ["CONFIG", "SET", "protected-mode", "no"], /^no$/),
+      live(drifting, e, "a user removed", "user replica-user", ["ACL", "DELUSER", "replica-user"], /^no such user$/),
       // Of a master, which does not use it: a replica that has to log in anew would lose its link, and bring more findings.
-      live(c, "the replication password changed", "parameter masterauth", ["CONFIG", "SET", "masterauth", secret], /^sha256 [0-9a-f]{12}…$/),
-      live(f, "a right taken away", "user alice", ["ACL", "SETUSER", "alice", "-@dangerous"], /^-@dangerous/),
-      live(b, "the writes of clients paused", "writes of clients", ["CLIENT", "PAUSE", "600000", "WRITE"], /^held back/),
-      live(d, "slow commands no longer logged", "parameter slowlog-log-slower-than", ["CONFIG", "SET", "slowlog-log-slower-than", "-1"], /^-1$/),
-      live(d, "writes let in at a replica", "parameter replica-read-only", ["CONFIG", "SET", "replica-read-only", "no"], /^no$/),
-      live(e, "another announced name", "parameter cluster-announce-hostname", ["CONFIG", "SET", "cluster-announce-hostname", "node.example.com"], /^node\.example\.com$/),
-      live(a, "a password for default by requirepass", "parameter requirepass", ["CONFIG", "SET", "requirepass", secret], /^sha256 [0-9a-f]{12}…$/),
+      live(drifting, c, "the replication password changed", "parameter masterauth", ["CONFIG", "SET", "masterauth", secret], /^sha256 [0-9a-f]{12}…$/),
+      live(drifting, f, "a right taken away", "user alice", ["ACL", "SETUSER", "alice", "-@dangerous"], /^-@dangerous/),
+      live(drifting, d, "slow commands no longer logged", "parameter slowlog-log-slower-than", ["CONFIG", "SET", "slowlog-log-slower-than", "-1"], /^-1$/),
+      live(drifting, d, "writes let in at a replica", "parameter replica-read-only", ["CONFIG", "SET", "replica-read-only", "no"], /^no$/),
+      live(drifting, e, "another announced name", "parameter cluster-announce-hostname", ["CONFIG", "SET", "cluster-announce-hostname", "node.example.com"], /^node\.example\.com$/),
+      live(drifting, a, "a password for default by requirepass", "parameter requirepass", ["CONFIG", "SET", "requirepass", secret], /^sha256 [0-9a-f]{12}…$/),
     ].map((kind) => (kind.name.includes("requirepass") ? { ...kind, found: [...kind.found, [node(a, "user default"), "live", /^password sha256/] as const] } : kind)));
   });
 
   test("of files is named by file and by what was done to it; programs go on", async () => {
     const [a, b, c, d, e, f] = ports;
     const harms = (["redis.conf", "users.acl", "pem-bundle.cas", "server.key"] as const).flatMap((name) => [file(a, name, "edited", edit), file(b, name, "truncated", truncate), file(c, name, "deleted", remove), file(d, name, "opened to others", open)]);
-    await mendAll([
+    await mend([
       ...harms,
       file(e, "server.crt", "replaced", (path) => {
         copyFileSync(drifting.at(a, "server.crt"), path);
@@ -180,20 +133,22 @@ describe("drift", () => {
     ];
   }
 
+  /** Has a node read another certificate than its files hold. Without an issuer of its own it is the Redis CA's. */
+  const serving = (port: number, options: Partial<TestCertificateOptions>) => async (): Promise<void> => {
+    const issuer = { certPem: readFileSync(drifting.at(ports[0], "ca.crt"), "utf8"), keyPem: await drifting.stateSecret("dev-redis-ca-key", "privateKeyPemPkcs8") };
+    const other = await makeTestCertificate({ commonName: "127.0.0.1", ipAddresses: ["127.0.0.1"], issuer, extendedUses: ["server_auth", "client_auth"], ...options });
+    const files = ["server.crt", "server.key"].map((name) => drifting.at(port, name));
+    const declared = files.map((path) => readFileSync(path));
+    writeFileSync(files[0]!, other.certPem);
+    writeFileSync(files[1]!, other.keyPem);
+    await drifting.tell(port, ["CONFIG", "SET", "tls-cert-file", files[0]!]);
+    declared.forEach((content, index) => { writeFileSync(files[index]!, content); });
+  };
+
   test("of certificates and of the bundle in memory is read from what is served, and what cannot be read is read anew", async () => {
-    const [a, , , d, e, f] = ports;
-    const issuer = { certPem: readFileSync(drifting.at(a, "ca.crt"), "utf8"), keyPem: await drifting.stateSecret("dev-redis-ca-key", "privateKeyPemPkcs8") };
-    const serving = (port: number, options: Partial<TestCertificateOptions>) => async (): Promise<void> => {
-      const other = await makeTestCertificate({ commonName: "127.0.0.1", ipAddresses: ["127.0.0.1"], issuer, extendedUses: ["server_auth", "client_auth"], ...options });
-      const files = ["server.crt", "server.key"].map((name) => drifting.at(port, name));
-      const declared = files.map((path) => readFileSync(path));
-      writeFileSync(files[0]!, other.certPem);
-      writeFileSync(files[1]!, other.keyPem);
-      await drifting.tell(port, ["CONFIG", "SET", "tls-cert-file", files[0]!]);
-      declared.forEach((content, index) => { writeFileSync(files[index]!, content); });
-    };
+    const [a, , , d, e] = ports;
     const foreign = await makeTestCertificate({ commonName: "foreign CA", ca: true });
-    await mendAll([
+    await mend([
       { name: "a certificate near its end served", inject: serving(a, { endsInMs: 60_000 }), found: [[node(a, "served certificate"), "live", / 0 days left$/]], mended: [processOf(a)] },
       {
         name: "a foreign CA in the bundle that a node has read",
@@ -209,10 +164,6 @@ describe("drift", () => {
       },
       { name: "a certificate served that is for clients only", inject: serving(e, { extendedUses: ["client_auth"] }), found: [[node(e, "served certificate"), "restart", / for client_auth, /], [`cluster: member 127.0.0.1:${e}`, "cluster", /certificate/]], mended: [processOf(e), formation], restarted: [record(e)] },
     ]);
-    const self = await makeTestCertificate({ commonName: "127.0.0.1", ipAddresses: ["127.0.0.1"], ca: true });
-    await mendAll([
-      { name: "a certificate of a foreign authority served", inject: serving(f, { issuer: self }), found: [[node(f, "served certificate"), "restart", / of CN=127\.0\.0\.1, /], [`cluster: member 127.0.0.1:${f}`, "cluster", /certificate/]], mended: [processOf(f), formation], restarted: [record(f)] },
-    ]);
   });
 
   test("of processes is named by what runs in their place; a master that is gone has been succeeded", async () => {
@@ -221,7 +172,7 @@ describe("drift", () => {
     const proxyRecord = "proxy/proxy.process";
     const proxyConfig = drifting.at("proxy", "proxy.yaml");
     const declared = readFileSync(proxyConfig);
-    await mendAll([
+    await mend([
       {
         name: "a master killed",
         inject: async () => {
@@ -255,8 +206,15 @@ describe("drift", () => {
         mended: ["update dev-proxy-process"],
       },
     ]);
-    await mendAll([
+  });
+
+  test("of a proxy that is gone, and of a node whose certificate nobody trusts, is named and put right", async () => {
+    const proxyRecord = "proxy/proxy.process";
+    const port = (await drifting.shards())[2]!.replicas[0]!;
+    const self = await makeTestCertificate({ commonName: "127.0.0.1", ipAddresses: ["127.0.0.1"], ca: true });
+    await mend([
       { name: "the proxy killed", inject: () => drifting.kill(proxyRecord), found: [[`proxy 127.0.0.1:${drifting.environment.proxyPort}: node`, "start", /^stopped$/]], mended: ["update dev-proxy-process"], restarted: [proxyRecord] },
+      { name: "a certificate of a foreign authority served", inject: serving(port, { issuer: self }), found: [[node(port, "served certificate"), "restart", / of CN=127\.0\.0\.1, /], [`cluster: member 127.0.0.1:${port}`, "cluster", /certificate/]], mended: [processOf(port), formation], restarted: [record(port)] },
     ]);
   });
 
@@ -266,7 +224,7 @@ describe("drift", () => {
     const suspend = (name: string): void => { process.kill(drifting.environment.processes().get(name)!.pid, "SIGSTOP"); };
     const conf = drifting.at(fixed, "redis.conf");
     const declared = readFileSync(conf);
-    await mendAll([
+    await mend([
       {
         name: "a parameter that Redis fixes at its start",
         inject: async () => {
@@ -305,101 +263,8 @@ describe("drift", () => {
     ]);
   });
 
-  test("of slots is named by slot, and put right with their keys", async () => {
-    const keys = async (): Promise<number> => (await Promise.all((await drifting.shards()).map(async ({ master }) => Number((await drifting.tell(master, ["DBSIZE"]))[0])))).reduce((sum, count) => sum + count, 0);
-    const before = await keys();
-    assert.ok(before > keyCount / 2);
-    const [first, second, third] = (await drifting.shards()) as unknown as [Shard, Shard, Shard];
-    const moved = Array.from({ length: 40 }, (_, index) => first.firstSlot + index);
-    await mendAll([
-      { name: "slots moved", inject: () => drifting.moveSlots(moved, first.master, second.master), found: [["cluster: slots 0-39", "slots", new RegExp(`127\\.0\\.0\\.1:${second.master}$`)]], mended: [formation] },
-      { name: "a slot left on the move", inject: () => drifting.moveSlots([third.firstSlot + 7], third.master, second.master, true), found: [[`cluster: slots ${third.firstSlot + 7}`, "slots", /left on the move/]], mended: [formation] },
-    ]);
-    const uncovered = String(first.firstSlot + 3);
-    const states = ports.filter((port) => [first, second, third].some(({ master }) => master === port));
-    await mendAll([
-      {
-        name: "a slot uncovered",
-        inject: async () => {
-          for (const port of states) await drifting.tell(port, ["CLUSTER", "DELSLOTS", uncovered]);
-          await waitFor("all masters know", limitMs, async () => (await Promise.all(states.map((port) => drifting.tell(port, ["CLUSTER", "INFO"])))).every(([text]) => String(text).includes("cluster_state:fail")));
-        },
-        found: [["cluster: slots", "cluster", new RegExp(`^${uncovered} with none$`)], ...states.map((port) => [`cluster: member 127.0.0.1:${port}`, "cluster", /cluster_state:fail/] as const)],
-        mended: [formation],
-      },
-    ]);
-    assert.equal(await keys(), before);
-  });
-
-  test("of members is named by member: forgotten, met in, turned to another master", async () => {
-    const shards = await drifting.shards();
-    const forgotten = shards[2]!.replicas[0]!;
-    const others = ports.filter((port) => port !== forgotten);
-    const members = await drifting.members();
-    const foreign = await drifting.foreignNode(ports[0]);
-    try {
-      await mendAll([
-        { name: "a node forgotten", inject: async () => { for (const port of others) await drifting.tell(port, ["CLUSTER", "FORGET", members.get(forgotten)!.id]); }, found: [[`cluster: member 127.0.0.1:${forgotten}`, "cluster", /^unknown to 127/]], mended: [formation] },
-        {
-          name: "a foreign node met in",
-          inject: async () => {
-            await drifting.tell(ports[0], ["CLUSTER", "MEET", "127.0.0.1", String(foreign.port)]);
-            await waitFor("all know it", limitMs, async () => (await Promise.all(others.map((port) => drifting.members(port)))).every((known) => known.get(foreign.port)?.handshaking === false));
-          },
-          found: [[`cluster: foreign member 127.0.0.1:${foreign.port}`, "cluster", /^a master without slots$/]],
-          mended: [formation],
-        },
-      ]);
-    } finally {
-      await foreign.end();
-    }
-    const [from, to] = [shards[0]!, shards[1]!];
-    await mendAll([
-      {
-        name: "a replica turned to another master",
-        inject: async () => { await drifting.tell(from.replicas[0]!, ["CLUSTER", "REPLICATE", members.get(to.master)!.id]); },
-        found: [[`cluster: master 127.0.0.1:${from.master}`, "cluster", /^none$/], [`cluster: master 127.0.0.1:${to.master}`, "cluster", /^2: /]],
-        mended: [formation],
-      },
-    ]);
-  });
-
-  test("of a member that announces another address, of one that is in no cluster, of one that answers nobody", async () => {
-    const shards = await drifting.shards();
-    const [misnamed, reset, paused] = shards.map(({ replicas }) => replicas[0]!) as [number, number, number];
-    await mendAll([
-      {
-        name: "a node that announces another address",
-        inject: async () => {
-          await drifting.tell(misnamed, ["CONFIG", "SET", "cluster-announce-ip", "127.0.0.9"]);
-          await waitFor("all know the other address", limitMs, async () => (await Promise.all(ports.filter((port) => port !== misnamed).map((port) => drifting.tell(port, ["CLUSTER", "NODES"])))).every(([text]) => String(text).includes(` 127.0.0.9:${misnamed}@`)));
-        },
-        found: [[node(misnamed, "parameter cluster-announce-ip"), "live", /^127\.0\.0\.9$/], [`cluster: member 127.0.0.1:${misnamed}`, "cluster", new RegExp(`^known as 127\\.0\\.0\\.9:${misnamed}$`)]],
-        mended: [processOf(misnamed), formation],
-      },
-      {
-        name: "a replica reset",
-        inject: async () => { await drifting.tell(reset, ["CLUSTER", "RESET", "SOFT"]); },
-        // That its master has no replica is not said while another node does not answer.
-        found: [[`cluster: member 127.0.0.1:${reset}`, "cluster", /^in no cluster$/]],
-        mended: [formation],
-      },
-      {
-        name: "all clients of a node paused",
-        inject: async () => { await drifting.tell(paused, ["CLIENT", "PAUSE", "600000", "ALL"]); },
-        found: [[node(paused, "answers"), "restart", /CLIENT PAUSE/], [`cluster: member 127.0.0.1:${paused}`, "cluster", /Command timed out/]],
-        mended: [processOf(paused), formation],
-        restarted: [record(paused)],
-      },
-    ]);
-  });
-
   test("is gone in the end", async () => {
     const { status, drift, differences } = await drifting.check();
     assert.deepEqual({ status, drift, differences }, { status: 0, drift: false, differences: [] });
   });
 });
-
-function sorted(changes: readonly ResourceChange[]): string[] {
-  return changes.map(({ operation, resource }) => `${operation} ${resource}`).sort();
-}
