@@ -19,6 +19,13 @@ export function firstKeyIndex(entry: CommandEntry, request: Request): number {
 
 /** Indexes among the arguments of all keys that `request` names, in order, each once; at most `most` of them. */
 export function keyIndexes(entry: CommandEntry, request: Request, most = Number.MAX_SAFE_INTEGER): number[] {
+  // In a single range they are in order, and each is there once.
+  if (entry.keySpecs.length === 1) {
+    const [first, last, step] = keyRange(entry.keySpecs[0]!, request);
+    const indexes: number[] = [];
+    if (first !== NONE) for (let i = first; i <= last && i < request.argc && indexes.length < most; i += step) indexes.push(i);
+    return indexes;
+  }
   const found = new Set<number>();
   for (const spec of entry.keySpecs) {
     const [first, last, step] = keyRange(spec, request);

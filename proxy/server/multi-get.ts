@@ -4,15 +4,17 @@ import { cutBehindAnswered, Exchange } from "../cluster/exchange.ts";
 import type { ReplyTarget } from "../cluster/exchange.ts";
 import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import type { UpstreamError } from "../cluster/upstream-error.ts";
-import { encodeArray, encodeError } from "../resp/encoder.ts";
+import { MINUS } from "../resp/bytes.ts";
+import { encodeError } from "../resp/encoder.ts";
 import { ReplyScanner } from "../resp/reply-scanner.ts";
 import type { Request } from "../resp/request-parser.ts";
-import { isError } from "../routing/merge.ts";
 import { slotOfArgument } from "../routing/plan.ts";
 import type { Redirection } from "../routing/redirection.ts";
 import type { UnderWay } from "./session-deliveries.ts";
 
-const GET = Buffer.from("*2\r\n$3\r\nGET\r\n$");
+/** A GET up to its key. */
+const GET = Buffer.from("*2\r\n$3\r\nGET\r\n");
+const CRLF_BYTES = 2;
 
 /** The keys that go to one connection, as GETs behind one another. */
 interface Group {
@@ -40,7 +42,9 @@ export class MultiGet implements ReplyTarget, UnderWay {
   readonly #settle: (reply: Buffer) => void;
   readonly #turn: Turn;
   readonly #slots: readonly number[];
-  readonly #replies: Buffer[];
+  /** The reply to key i is `#sources[i][#bounds[2i] .. #bounds[2i+1])`. */
+  readonly #sources: Buffer[];
+  readonly #bounds: number[];
   readonly #groups: Group[] = [];
   readonly #deliveries: Delivery[] = [];
   #missing: number;
@@ -56,21 +60,25 @@ export class MultiGet implements ReplyTarget, UnderWay {
     this.#context = context;
     this.#settle = settle;
     this.#turn = turn;
-    this.#missing = request.argc - 1;
-    this.#slots = Array.from({ length: this.#missing }, (_, key) => slotOfArgument(request, key + 1));
-    this.#replies = new Array<Buffer>(this.#missing);
+    const keys = request.argc - 1;
+    this.#missing = keys;
+    const slots = new Array<number>(keys);
+    for (let key = 0; key < keys; key++) slots[key] = slotOfArgument(request, key + 1);
+    this.#slots = slots;
+    this.#sources = new Array<Buffer>(keys);
+    this.#bounds = new Array<number>(2 * keys);
   }
 
   /** Sends the GETs of `request`, the one that it was made for. */
   start(request: Request): void {
     const { connections } = this.#context;
     const keysOf = new Map<UpstreamConnection | undefined, number[]>();
-    this.#slots.forEach((slot, key) => {
-      const connection = connections.forSlot(slot);
+    for (let key = 0; key < this.#slots.length; key++) {
+      const connection = connections.forSlot(this.#slots[key]!);
       const keys = keysOf.get(connection);
       if (keys === undefined) keysOf.set(connection, [key]);
       else keys.push(key);
-    });
+    }
     const now = performance.now();
     for (const [connection, keys] of keysOf) {
       if (connection === undefined) {
@@ -95,15 +103,19 @@ export class MultiGet implements ReplyTarget, UnderWay {
     let pos = start;
     while (pos < end) {
       const replyEnd = group.scanner.scan(bytes, pos, end);
-      const piece = bytes.subarray(pos, replyEnd < 0 ? end : replyEnd);
       if (replyEnd < 0) {
-        group.partial.push(piece);
+        group.partial.push(bytes.subarray(pos, end));
         return;
       }
+      const key = group.keys[group.taken++]!;
+      if (group.partial.length === 0) {
+        this.#got(key, bytes, pos, replyEnd);
+      } else {
+        const reply = Buffer.concat([...group.partial, bytes.subarray(pos, replyEnd)]);
+        group.partial = [];
+        this.#got(key, reply, 0, reply.length);
+      }
       pos = replyEnd;
-      const reply = group.partial.length === 0 ? piece : Buffer.concat([...group.partial, piece]);
-      if (group.partial.length > 0) group.partial = [];
-      this.#got(group.keys[group.taken++]!, reply);
     }
   }
 
@@ -133,7 +145,9 @@ export class MultiGet implements ReplyTarget, UnderWay {
   }
 
   #groupOf(exchange: Exchange): Group {
-    return this.#groups.find((group) => group.exchange === exchange)!;
+    // One a node: a search without a closure, as this is done for every piece of a reply.
+    for (const group of this.#groups) if (group.exchange === exchange) return group;
+    throw new Error("an exchange of another MGET");
   }
 
   /** Reading a key twice is the same as once, so it is asked for again whatever happened. */
@@ -144,7 +158,7 @@ export class MultiGet implements ReplyTarget, UnderWay {
       parcel,
       (reply) => {
         this.heldBytes += reply.length;
-        this.#got(key, reply);
+        this.#got(key, reply, 0, reply.length);
       },
       this.#turn,
     );
@@ -152,26 +166,51 @@ export class MultiGet implements ReplyTarget, UnderWay {
     return delivery;
   }
 
-  #got(key: number, reply: Buffer): void {
-    this.#replies[key] = reply;
-    if (--this.#missing > 0) return;
-    const failure = this.#replies.find(isError);
-    this.#settle(failure === undefined ? encodeArray(this.#replies) : encodeError(this.#context.errorPrefix + failure.toString("utf8", 1, failure.length - 2)));
+  #got(key: number, bytes: Buffer, start: number, end: number): void {
+    this.#sources[key] = bytes;
+    this.#bounds[2 * key] = start;
+    this.#bounds[2 * key + 1] = end;
+    if (--this.#missing === 0) this.#settle(this.#failure() ?? this.#array());
+  }
+
+  #failure(): Buffer | undefined {
+    const sources = this.#sources;
+    const bounds = this.#bounds;
+    for (let key = 0; key < sources.length; key++) {
+      if (sources[key]![bounds[2 * key]!] !== MINUS) continue;
+      return encodeError(this.#context.errorPrefix + sources[key]!.toString("utf8", bounds[2 * key]! + 1, bounds[2 * key + 1]! - CRLF_BYTES));
+    }
+    return undefined;
+  }
+
+  #array(): Buffer {
+    const sources = this.#sources;
+    const bounds = this.#bounds;
+    const head = `*${sources.length}\r\n`;
+    let size = head.length;
+    for (let key = 0; key < sources.length; key++) size += bounds[2 * key + 1]! - bounds[2 * key]!;
+    const reply = Buffer.allocUnsafe(size);
+    let at = reply.write(head, "latin1");
+    for (let key = 0; key < sources.length; key++) at += sources[key]!.copy(reply, at, bounds[2 * key], bounds[2 * key + 1]);
+    return reply;
   }
 }
 
-/** GETs of some of the keys of an MGET, behind one another. */
+/**
+ * GETs of some of the keys of an MGET, behind one another. A key's bulk string is taken as it stands in the request, from behind
+ * the argument before it to its own end.
+ */
 function encodeGets({ frame, start, offsets }: Request, keys: readonly number[]): Buffer {
-  const lengthOf = (key: number): number => offsets[2 * key + 3]! - offsets[2 * key + 2]!;
-  const size = keys.reduce((sum, key) => sum + GET.length + String(lengthOf(key)).length + lengthOf(key) + 4, 0);
+  const from = (key: number): number => start + offsets[2 * key + 1]! + CRLF_BYTES;
+  const to = (key: number): number => start + offsets[2 * key + 3]! + CRLF_BYTES;
+  let size = keys.length * GET.length;
+  for (const key of keys) size += to(key) - from(key);
   const bytes = Buffer.allocUnsafe(size);
   let at = 0;
   for (const key of keys) {
     bytes.set(GET, at);
     at += GET.length;
-    at += bytes.write(`${lengthOf(key)}\r\n`, at, "latin1");
-    at += frame.copy(bytes, at, start + offsets[2 * key + 2]!, start + offsets[2 * key + 3]!);
-    at += bytes.write("\r\n", at, "latin1");
+    at += frame.copy(bytes, at, from(key), to(key));
   }
   return bytes;
 }
