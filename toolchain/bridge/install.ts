@@ -34,7 +34,7 @@ async function bundle(entryPoint: string, outfile: string): Promise<void> {
  * @param toCheckout from the script's directory to the checkout, so that a checkout can be moved
  */
 function launcher(toCheckout: string, bundleName: string): string {
-  return `#!/bin/sh\nhere=$(dirname -- "$0")\nexec "$here/${toCheckout}/node_modules/.bin/node" "$here/${bundleName}" "$@"\n`;
+  return `#!/bin/sh\nhere=\${0%/*}\nexec "$here/${toCheckout}/node_modules/.bin/node" "$here/${bundleName}" "$@"\n`;
 }
 
 /** Writes an executable so that a process starting it sees the old one or the new one, never half of it. */

@@ -5,8 +5,11 @@ import { createHash, createPublicKey, type KeyObject, randomBytes, type webcrypt
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
+  ExtendedKeyUsageExtension,
   type Extension,
   type JsonGeneralName,
+  KeyUsageFlags,
+  KeyUsagesExtension,
   type Name,
   Pkcs10CertificateRequest,
   Pkcs10CertificateRequestGenerator,
@@ -16,7 +19,7 @@ import {
   X509CertificateGenerator,
 } from "@peculiar/x509";
 
-import { extendedKeyUsage, keyUsage } from "./allowed-uses.ts";
+import { EXTENDED_KEY_USAGES, KEY_USAGES } from "./allowed-uses.ts";
 import { algorithmOf, UnusableKeyError } from "./private-keys.ts";
 
 /** A certificate or request in PEM form that cannot be read, or cannot serve as what it is given for. */
@@ -185,4 +188,20 @@ function parsePem<T>(pem: string, label: string, property: string, parse: (pem: 
 
 function withNewline(pem: string): string {
   return pem.endsWith("\n") ? pem : `${pem}\n`;
+}
+
+/** The keyUsage extension (critical) of a list of uses; undefined means that the certificate has none. */
+function keyUsage(uses: readonly string[]): KeyUsagesExtension | undefined {
+  const flags = uses.reduce<number>((bits, use) => {
+    const name = KEY_USAGES[use];
+    return name === undefined ? bits : bits | KeyUsageFlags[name];
+  }, 0);
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- a set of flags is a number that the enum does not name
+  return flags === 0 ? undefined : new KeyUsagesExtension(flags, true);
+}
+
+/** The extendedKeyUsage extension of a list of uses, in its order; undefined means that the certificate has none. */
+function extendedKeyUsage(uses: readonly string[]): ExtendedKeyUsageExtension | undefined {
+  const purposes = uses.flatMap((use) => EXTENDED_KEY_USAGES[use] ?? []);
+  return purposes.length === 0 ? undefined : new ExtendedKeyUsageExtension(purposes, false);
 }
