@@ -16,6 +16,8 @@ export type Mend =
   | "slots"
   /** A scaling that was cut off is gone on with. */
   | "scale"
+  /** A program that `up` has not started goes on; it is for a person to judge whether anybody needs it. */
+  | "leave"
   /** `up` will not do it, because data could be lost or because it is not ours; it says so. */
   | "refuse";
 
@@ -31,6 +33,8 @@ export interface Finding {
   /** When it came about, ISO 8601, where the system tells. */
   readonly since?: string;
   readonly mend: Mend;
+  /** What `up` says where it refuses the whole stack because of this, before anything is changed. */
+  readonly refusals?: readonly string[];
 }
 
 /** Hexadecimal digits that tell one secret from another; too few to tell the secret. */

@@ -1,7 +1,7 @@
 import type { Stats } from "node:fs";
 import { chmod, chown, lstat, mkdir, readdir, readFile, realpath, rm, rmdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Finding } from "../drift.ts";
 import { ignoreAbsent, octal, ownOwner, temporaryOf, writeFileAtomically } from "./atomic-file.ts";
 import { flag, list, mode, optional, path, text, withDefault } from "../fields.ts";
@@ -10,6 +10,7 @@ import { inhabitantsOf, programName } from "./inhabitants.ts";
 import { stop } from "./launch.ts";
 import { findRecorded, recordSuffix } from "./process-record.ts";
 import type { CheckFailure, ResourceType } from "./resource-type.ts";
+import { findUndeclared } from "./undeclared.ts";
 
 /** Stands in each directory that this toolkit has made: what it has not made it does not delete, nor changes its mode. */
 const markerName = ".redis-access-directory";
@@ -82,7 +83,8 @@ export const directoryResource: ResourceType<typeof fields> = {
     const facts = await lstat(inputs.path).catch(ignoreAbsent);
     if (facts?.isDirectory() !== true) return undefined;
     const mark = await readFile(join(inputs.path, markerName), "utf8").catch(ignoreAbsent);
-    return { mode: octal(facts.mode), purge: state["purge"], keep: state["keep"], stack: state["stack"], drift: compareDirectory(inputs, facts, mark) };
+    const drift = [...compareDirectory(inputs, facts, mark), ...((await holdsProgram(inputs.path)) ? [] : await findUndeclared(inputs.path, undefined, "inside"))];
+    return { mode: octal(facts.mode), purge: state["purge"], keep: state["keep"], stack: state["stack"], drift };
   },
   update: apply,
   async delete(inputs, _state, replaced) {
@@ -151,6 +153,12 @@ export async function describeForeign(directory: string, stack: string | undefin
   }
   if (entries.length === 0 || entries.includes(markerName) || entries.includes(unfinishedMarker)) return undefined;
   return `${directory} exists, is not empty and was not made by this toolkit, which would take it for its own; choose another directory, or empty it`;
+}
+
+/** Whether a program is recorded in a directory, or right above it: whoever else works there is told with that program. */
+async function holdsProgram(directory: string): Promise<boolean> {
+  const entries = await Promise.all([directory, dirname(directory)].map((one) => readdir(one).catch(ignoreAbsent)));
+  return entries.some((names) => names?.some((name) => name.endsWith(recordSuffix)));
 }
 
 async function refuseInUse(directory: string): Promise<void> {

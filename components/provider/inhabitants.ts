@@ -6,7 +6,12 @@ import { commandLineOf, directoryOf, listProcesses } from "./process-record.ts";
 export async function inhabitantsOf(directory: string): Promise<readonly number[]> {
   const pids = await listProcesses();
   const workplaces = await Promise.all(pids.map(directoryOf));
-  return pids.filter((_, index) => workplaces[index] === directory || workplaces[index]?.startsWith(`${directory}/`) === true);
+  return pids.filter((_, index) => isWithin(workplaces[index] ?? "", directory));
+}
+
+/** Whether a path is a directory's, or of something below it. */
+export function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
 }
 
 /**

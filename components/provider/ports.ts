@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { programName } from "./inhabitants.ts";
 import { poll } from "./poll.ts";
 import { listProcesses } from "./process-record.ts";
+import { SharedLooks } from "./shared-looks.ts";
 
 /** Why a program cannot listen at an address. */
 export interface PortObstacle {
@@ -61,6 +62,16 @@ function tryListening(host: string, port: number): Promise<string | undefined> {
   });
 }
 
+/** The TCP ports on which each of these processes listens, in ascending order; one that listens on none is left out. */
+export async function portsOf(pids: readonly number[]): Promise<ReadonlyMap<number, readonly number[]>> {
+  const [sockets, holders] = await Promise.all([listeningSockets(), socketHolders(pids)]);
+  const ports = new Map<number, number[]>();
+  for (const [port, names] of [...sockets].sort(([a], [b]) => a - b)) {
+    for (const pid of new Set(names.flatMap((name) => holders.get(name) ?? []))) ports.set(pid, [...(ports.get(pid) ?? []), port]);
+  }
+  return ports;
+}
+
 /** The process that listens on a TCP port, as far as this user may see (proc(5): /proc/net/tcp, /proc/<pid>/fd). */
 async function findListener(port: number, likely: readonly number[]): Promise<Holder | undefined> {
   const sockets = (await listeningSockets()).get(port) ?? [];
@@ -68,22 +79,6 @@ async function findListener(port: number, likely: readonly number[]): Promise<Ho
   const holderIn = (holders: ReadonlyMap<string, number>): number | undefined => sockets.map((socket) => holders.get(socket)).find((holder) => holder !== undefined);
   const pid = (likely.length === 0 ? undefined : holderIn(await socketHolders(likely))) ?? holderIn(await socketHolders());
   return pid === undefined ? undefined : { pid, name: await programName(pid) };
-}
-
-/**
- * Whoever asks while the same look is going on shares it: an environment asks for a dozen ports at once. What such a look has
- * missed is found by the next one.
- */
-class SharedLooks<T> {
-  readonly #underWay = new Map<string, Promise<T>>();
-
-  share(what: string, look: () => Promise<T>): Promise<T> {
-    const shared = this.#underWay.get(what);
-    if (shared !== undefined) return shared;
-    const begun = look().finally(() => this.#underWay.delete(what));
-    this.#underWay.set(what, begun);
-    return begun;
-  }
 }
 
 const holderLooks = new SharedLooks<ReadonlyMap<string, number>>();

@@ -90,6 +90,12 @@ export async function isSuspended({ pid }: Pick<ProcessRecord, "pid">): Promise<
   return /^[Tt]$/.test((await statOf(pid))?.[0] ?? "");
 }
 
+/** Who has started a process, who that one, and so on, as far as they are still there. */
+export async function ancestorsOf(pid: number): Promise<readonly number[]> {
+  const parent = Number((await statOf(pid))?.[1] ?? 0);
+  return parent === 0 ? [] : [parent, ...(await ancestorsOf(parent))];
+}
+
 /** What a record of a running process would say, but for what was started; undefined if it has just ended. */
 export async function recordOf(pid: number): Promise<ProcessRecord | undefined> {
   const startTime = (await statOf(pid))?.[19];

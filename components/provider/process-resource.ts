@@ -1,10 +1,12 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Finding } from "../drift.ts";
 import { bringUp, describeProcess, nodeOf, NotReadyError } from "./bring-up.ts";
 import { checkDeparture } from "./departure.ts";
 import { foretellProcess } from "./foretell-process.ts";
 import { describeFormerCluster } from "./former-cluster.ts";
+import { programName } from "./inhabitants.ts";
 import { stop } from "./launch.ts";
 import { compareNode } from "./live-node.ts";
 import { compareProxy } from "./live-proxy.ts";
@@ -13,10 +15,11 @@ import { findPortObstacle } from "./ports.ts";
 import { comparePrivateFiles } from "./private-files.ts";
 import { processFields as fields } from "./process-inputs.ts";
 import type { ProcessInputs } from "./process-inputs.ts";
-import { removeRecord, startOf } from "./process-record.ts";
+import { directoryOf, recordOf, removeRecord, startOf } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { HalfDoneError } from "./resource-type.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
+import { findUndeclared } from "./undeclared.ts";
 import type { Values } from "./wire.ts";
 
 /** A program that runs until the stack says otherwise. */
@@ -48,7 +51,8 @@ export const processResource: ResourceType<typeof fields> = {
       bundleRevision: readRevision,
       drift: [
         ...(await comparePrivateFiles([inputs.logFile, ...inputs.privateFiles])),
-        ...(found === "running" && record !== undefined ? await findInside(inputs, record, readRevision) : [describeProcess(inputs, found, record === undefined ? undefined : await startOf(record))]),
+        ...(found === "running" && record !== undefined ? await findInside(inputs, record, readRevision) : [await describeOutside(inputs, found, record)]),
+        ...(await findUndeclared(dirname(inputs.recordFile), record?.pid, "uses")),
       ],
     };
   },
@@ -94,7 +98,19 @@ async function isExecutable(file: string): Promise<boolean> {
 }
 
 function isToldLive(drift: unknown): boolean {
-  return Array.isArray(drift) && drift.every(({ mend }: Partial<Finding>) => mend === "live" || mend === "write");
+  return Array.isArray(drift) && drift.every(({ mend }: Partial<Finding>) => mend === "live" || mend === "write" || mend === "leave");
+}
+
+/** A program that does not run as declared; where another one holds its ports, that one by name. */
+async function describeOutside(inputs: ProcessInputs, found: string, record: ProcessRecord | undefined): Promise<Finding> {
+  if (record !== undefined) return describeProcess(inputs, found, await startOf(record));
+  const obstacles = await Promise.all(inputs.listens.map(({ host, port }) => findPortObstacle(host, port)));
+  const held = obstacles.flatMap((obstacle, index) => (obstacle?.pid === undefined ? [] : [{ pid: obstacle.pid, reason: obstacle.reason, ...inputs.listens[index]! }]));
+  const [first] = held;
+  if (first === undefined) return describeProcess(inputs, found);
+  const [holder, workplace] = await Promise.all([recordOf(first.pid), directoryOf(first.pid)]);
+  const actual = `${found}; ${first.host}:${first.port} is held by ${await programName(first.pid)} (pid ${first.pid})${workplace === undefined ? "" : `, which works in ${workplace}`}`;
+  return { ...describeProcess(inputs, actual, holder === undefined ? undefined : await startOf(holder)), mend: "refuse", refusals: held.map(({ reason }) => reason) };
 }
 
 async function update(inputs: ProcessInputs, state: Values): Promise<Values> {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
+import type { Child } from "../support/child.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { formation, limitMs, live, mendAll, node, processOf, record } from "./support/drift-round.ts";
 import type { Kind } from "./support/drift-round.ts";
@@ -73,6 +74,7 @@ describe("drift of the cluster", () => {
     const others = ports.filter((port) => port !== forgotten);
     const members = await drifting.members();
     const foreign = await drifting.foreignNode(ports[0]);
+    let second: Child | undefined;
     try {
       await mend([
         { name: "a node forgotten", inject: async () => { for (const port of others) await drifting.tell(port, ["CLUSTER", "FORGET", members.get(forgotten)!.id]); }, found: [[`cluster: member 127.0.0.1:${forgotten}`, "cluster", /^unknown to 127/]], mended: [formation] },
@@ -82,17 +84,32 @@ describe("drift of the cluster", () => {
             await drifting.tell(ports[0], ["CLUSTER", "MEET", "127.0.0.1", String(foreign.port)]);
             await waitFor("all know it", limitMs, async () => (await Promise.all(others.map((port) => drifting.members(port)))).every((known) => known.get(foreign.port)?.handshaking === false));
           },
-          found: [[`cluster: foreign member 127.0.0.1:${foreign.port}`, "cluster", /^a master without slots$/]],
-          mended: [formation],
+          // It was started in the environment's own directory, where it goes on once it is sent away.
+          found: [[`cluster: foreign member 127.0.0.1:${foreign.port}`, "cluster", /^a master without slots$/], ["stack: undeclared program", "leave", new RegExp(`^redis-server \\(pid \\d+\\) works in ${drifting.environment.directory} and listens on port ${foreign.port}, `)]],
+          mended: [formation, "update dev"],
+        },
+        {
+          name: "a second proxy with the same files",
+          inject: async () => {
+            second = await drifting.secondProxy();
+          },
+          found: [[`proxy 127.0.0.1:${drifting.environment.proxyPort}: undeclared program`, "leave", /^node \(pid \d+\) works in .*\/proxy and listens on port \d+, \d+$/]],
+          mended: ["update dev-proxy-process"],
         },
       ]);
+      assert.deepEqual([second?.end, await drifting.tell(foreign.port, ["PING"])], [undefined, ["PONG"]], "what is not declared is left alone");
     } finally {
+      await second?.stop();
       await foreign.end();
     }
   });
 
   test("of a member that announces another address, of one that is in no cluster, of one that answers nobody, of one that takes no writes", async () => {
-    const shards = await drifting.shards();
+    // A node that was met in again is a master to the others until they have heard more of it.
+    const shards = await waitFor("all replicas are known as such", limitMs, async () => {
+      const all = await drifting.shards();
+      return all.every(({ replicas }) => replicas.length > 0) && all;
+    });
     const [misnamed, reset, paused] = shards.map(({ replicas }) => replicas[0]!) as [number, number, number];
     await mend([
       live(drifting, shards[0]!.master, "the writes of clients paused", "writes of clients", ["CLIENT", "PAUSE", "600000", "WRITE"], /^held back/),

@@ -159,6 +159,10 @@ describe("a running environment", () => {
       assert.notEqual(status, 0);
       assert.match(stdout, new RegExp(`127\\.0\\.0\\.1:${port} is already taken by \\S.* \\(pid ${process.pid}\\); stop it, or choose another port`));
       assert.deepEqual(environment.processes(), before);
+      // Whoever looks for drift is told of it as of any other.
+      const drift = await environment.command("drift");
+      assert.equal(drift.status, 7, drift.stderr);
+      assert.match(drift.stdout, new RegExp(`node 127\\.0\\.0\\.1:${port}: redis-server: declared running; actual stopped; 127\\.0\\.0\\.1:${port} is held by node \\(pid ${process.pid}\\), which works in ${process.cwd()} \\(since .*\`up\` leaves it to you`));
     } finally {
       await new Promise((resolve) => other.close(resolve));
     }

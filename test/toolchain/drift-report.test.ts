@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { reportDrift } from "../../toolchain/commands/lib/drift-report.ts";
+import { isTold, reportDrift } from "../../toolchain/commands/lib/drift-report.ts";
 import { driftLine, driftMarkdown } from "../../toolchain/commands/lib/drift-text.ts";
 import type { EngineEvent, ResourceState } from "../../toolchain/commands/lib/engine-events.ts";
 import { PROJECT } from "./support/checkout.ts";
@@ -70,7 +70,17 @@ test("that a cluster's formation follows its nodes' processes is no drift of its
 test("a Markdown table survives what stands in its cells", () => {
   const [difference] = reportDrift([refreshed({ ...nodeProcess, state: { ...nodeProcess.state, outputs: { drift: [{ ...maxmemory, thing: "user a|b", actual: "one\ntwo" }] } } })]);
   assert.equal(driftMarkdown("dev", [difference!], "").split("\n").at(-1), "| node 127.0.0.1:7001 | user a\\|b | 0 | one two |  | changes it in the running node | do not notice |");
-  assert.equal(driftMarkdown("dev", [], "a port is taken"), "### Stack dev: no differences from what is declared\n\nThe check did not come to its end: a port is taken");
+  assert.equal(driftMarkdown("dev", [], "a port is taken"), "### Stack dev: no differences from what is declared\n\nThe check did not come to its end, and neither would an update: a port is taken");
+});
+
+test("what an update would be refused with is told by a difference, or the check has failed", () => {
+  const taken = "[::1]:7379 is already taken by node (pid 7)";
+  const blocked = { ...proxyProcess, state: { ...proxyProcess.state, outputs: { drift: [{ thing: "node", declared: "running", actual: "stopped", mend: "refuse", refusals: [taken] }] } } };
+  const differences = reportDrift([refreshed(blocked)]);
+  assert.ok(isTold(`proxyListen: ${taken}; stop it`, differences));
+  assert.ok(!isTold(`proxyListen: ${taken}; stop it\nredisServer: is not there`, differences));
+  assert.ok(!isTold("", differences));
+  assert.match(driftMarkdown("dev", differences, taken), /\n\nAn update would be refused until that is mended, .*: \[::1\]:7379 is already taken/);
 });
 
 test("the ready workflow previews pull requests, updates on merge and checks by the clock, each by the script that every CI can run", () => {

@@ -1,7 +1,8 @@
 /** `npm run drift`: tells what differs from what is declared. Exit code 0 if nothing does, 7 if something does. It changes nothing. */
 import { readCommandLine } from "./lib/command-line.ts";
-import { reportDrift } from "./lib/drift-report.ts";
-import { countOf, driftLine, driftMarkdown } from "./lib/drift-text.ts";
+import { isTold, reportDrift } from "./lib/drift-report.ts";
+import type { Difference } from "./lib/drift-report.ts";
+import { countOf, driftLine, driftMarkdown, problemText } from "./lib/drift-text.ts";
 import { pulumiPreview } from "./lib/pulumi.ts";
 import { run } from "./lib/run.ts";
 import { say, styled } from "./lib/style.ts";
@@ -21,12 +22,13 @@ await run(async () => {
   const milliseconds = Math.round(performance.now() - started);
   if (switches.has("json")) say(JSON.stringify({ stack, drift: differences.length > 0, problem, milliseconds, differences }, null, 2));
   else if (switches.has("markdown")) say(driftMarkdown(stack, differences, problem));
-  else say([...differences.map(driftLine), ...(problem === "" || differences.length > 0 ? [verdict(differences.length)] : [])].join("\n"));
-  if (problem !== "") process.stderr.write(`The check did not come to its end, and neither would an update:\n${problem}\n`);
-  process.exitCode = problem !== "" ? 1 : differences.length > 0 ? driftExitCode : 0;
+  else say([...differences.map(driftLine), ...(problem === "" || differences.length > 0 ? [verdict(differences)] : [])].join("\n"));
+  if (problem !== "") process.stderr.write(`${problemText(problem, differences)}\n`);
+  process.exitCode = problem !== "" && !isTold(problem, differences) ? 1 : differences.length > 0 ? driftExitCode : 0;
 });
 
-function verdict(count: number): string {
-  if (count === 0) return styled("green", `Stack ${stack}: no difference from what is declared.`);
-  return styled("yellow", `Stack ${stack}: ${countOf(count)}. To mend: npm start -- --stack ${stack}`);
+function verdict(differences: readonly Difference[]): string {
+  if (differences.length === 0) return styled("green", `Stack ${stack}: no difference from what is declared.`);
+  const isForPerson = differences.every(({ mend }) => mend === "leave" || mend === "refuse");
+  return styled("yellow", `Stack ${stack}: ${countOf(differences.length)}${isForPerson ? ", for a person to put right" : `. To mend: npm start -- --stack ${stack}`}`);
 }

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { proxyNodeArguments } from "../../../components/proxy-bundle.ts";
 import { parseClusterNodes } from "../../../components/cluster-nodes.ts";
 import type { MemberView } from "../../../components/formation-plan.ts";
 import { launch, stop } from "../../../components/provider/launch.ts";
@@ -7,7 +8,7 @@ import { withNode } from "../../../components/provider/node-client.ts";
 import type { NodeAccess } from "../../../components/provider/node-client.ts";
 import { findRecorded } from "../../../components/provider/process-record.ts";
 import type { Difference } from "../../../toolchain/commands/lib/drift-report.ts";
-import type { Child } from "../../support/child.ts";
+import { Child } from "../../support/child.ts";
 import { Environment } from "../../support/environment.ts";
 import { findFreePorts } from "../../support/free-ports.ts";
 import { startByHand } from "../../support/node-by-hand.ts";
@@ -134,6 +135,21 @@ export class DriftingEnvironment {
     writeFileSync(file, conf);
     const child = await this.startByHand(port!, [file, "--save", ""]);
     return { port: port!, end: () => child.stop() };
+  }
+
+  /** Starts a proxy by hand with the declared one's files, on ports of its own, and waits until it takes clients. */
+  async secondProxy(): Promise<Child> {
+    const { proxyPort, adminPort, project } = this.environment;
+    const [port, admin] = await findFreePorts(2);
+    const directory = this.at("proxy", "");
+    const declared = readFileSync(this.at("proxy", "proxy.yaml"), "utf8");
+    writeFileSync(this.at("proxy", "second.yaml"), declared.replace(`:${proxyPort}`, `:${port!}`).replace(`:${adminPort}`, `:${admin!}`));
+    const child = new Child({ command: process.execPath, args: [...proxyNodeArguments, "proxy.mjs", "--config", "second.yaml"], directory, logFile: path.join(project, "second-proxy.log") });
+    await waitFor("the second proxy is ready", limitMs, async () => {
+      if (child.end !== undefined) throw new Error(`it has ended: ${child.log}`);
+      return (await fetch(`http://127.0.0.1:${admin!}/readyz`)).ok;
+    });
+    return child;
   }
 
   /** Starts a redis-server by hand, and waits until it answers. */

@@ -26,6 +26,7 @@ const outcomes: Readonly<Record<Difference["mend"], Outcome>> = {
   cluster: { up: "puts the members right", clients: unnoticed },
   slots: { up: "moves the slots with their keys while they are served", clients: unnoticed },
   scale: { up: "goes on with it, to what the code says now", clients: unnoticed },
+  leave: { up: "leaves it running, because nobody has declared it: end it, unless somebody needs it", clients: "nothing changes for them" },
   refuse: { up: "leaves it to you, and says what to do", clients: "nothing changes for them" },
   apply: { up: "applies what the code says now", clients: "depends on the change; see pulumi preview" },
 };
@@ -68,6 +69,16 @@ export function reportDrift(events: readonly EngineEvent[]): Difference[] {
   const drifted = new Set(inWorld.map(({ resource }) => resource));
   const inCode = planned.flatMap((step) => changesOf(step, known.has(step.urn), drifted.has(step.urn)).map((told) => complete(told, subjectOf(step), step.urn)));
   return [...inWorld, ...inCode].sort((a, b) => a.subject.localeCompare(b.subject, "en", { numeric: true }));
+}
+
+/**
+ * Whether differences tell all that kept a preview from its end: an update would be refused because of them. What the code says
+ * otherwise than at the last update is not among them then.
+ * @param problem a line for each reason
+ */
+export function isTold(problem: string, differences: readonly Difference[]): boolean {
+  const refusals = differences.flatMap((difference) => difference.refusals ?? []);
+  return problem !== "" && problem.split("\n").every((line) => refusals.some((refusal) => line.includes(refusal)));
 }
 
 /** Of a stack that has made nothing, or is down, that alone is told. */

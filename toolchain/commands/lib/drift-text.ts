@@ -1,3 +1,4 @@
+import { isTold } from "./drift-report.ts";
 import type { Difference } from "./drift-report.ts";
 
 /** A difference in one line for an operator. */
@@ -13,8 +14,14 @@ export function driftMarkdown(stack: string, differences: readonly Difference[],
   const rows = differences.map(({ subject, thing, declared, actual, since, up, clients }) => [subject, thing, declared, actual, since ?? "", up, clients]);
   const header = ["Where", "What", "Declared", "Actual", "Since", "`pulumi up`", "Clients"];
   const table = rows.length === 0 ? [] : ["", ...[header, header.map(() => "---"), ...rows].map((row) => `| ${row.map(cell).join(" | ")} |`)];
-  const end = problem === "" ? [] : ["", `The check did not come to its end: ${cell(problem)}`];
+  const end = problem === "" ? [] : ["", cell(problemText(problem, differences))];
   return [`### Stack ${stack}: ${countOf(differences.length)}`, ...table, ...end].join("\n");
+}
+
+/** What the end of a preview means that did not come to its end. */
+export function problemText(problem: string, differences: readonly Difference[]): string {
+  if (isTold(problem, differences)) return `An update would be refused until that is mended, and what the code says otherwise than at the last one was not looked at: ${problem}`;
+  return `The check did not come to its end, and neither would an update: ${problem}`;
 }
 
 /** How many differences there are, in words. */
