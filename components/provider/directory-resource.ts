@@ -83,7 +83,7 @@ export const directoryResource: ResourceType<typeof fields> = {
     const facts = await lstat(inputs.path).catch(ignoreAbsent);
     if (facts?.isDirectory() !== true) return undefined;
     const mark = await readFile(join(inputs.path, markerName), "utf8").catch(ignoreAbsent);
-    const drift = [...compareDirectory(inputs, facts, mark), ...((await holdsProgram(inputs.path)) ? [] : await findUndeclared(inputs.path, undefined, "inside"))];
+    const drift = [...compareDirectory(inputs, facts, mark), ...((await holdsProgram(inputs.path)) ? [] : await findUndeclared(inputs.path))];
     return { mode: octal(facts.mode), purge: state["purge"], keep: state["keep"], stack: state["stack"], drift };
   },
   update: apply,

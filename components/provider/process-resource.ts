@@ -52,7 +52,7 @@ export const processResource: ResourceType<typeof fields> = {
       drift: [
         ...(await comparePrivateFiles([inputs.logFile, ...inputs.privateFiles])),
         ...(found === "running" && record !== undefined ? await findInside(inputs, record, readRevision) : [await describeOutside(inputs, found, record)]),
-        ...(await findUndeclared(dirname(inputs.recordFile), record?.pid, "uses")),
+        ...(await findUndeclared(dirname(inputs.recordFile), { program: inputs.program, pid: record?.pid })),
       ],
     };
   },

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Finding } from "../drift.ts";
 import { isWithin, programName } from "./inhabitants.ts";
 import { portsOf } from "./ports.ts";
-import { ancestorsOf, commandLineOf, directoryOf, listProcesses, recordOf, startOf } from "./process-record.ts";
+import { ancestorsOf, commandLineOf, directoryOf, executableOf, listProcesses, recordOf, startOf } from "./process-record.ts";
 import { SharedLooks } from "./shared-looks.ts";
 
 /** What a process tells of where it belongs. */
@@ -22,17 +22,21 @@ const looks = new SharedLooks<readonly Resident[]>();
  *
  * They are told and left alone: this toolkit has not started them, and cannot know who needs them and what they hold.
  * @param directory absolute path
- * @param own pid of the program that is declared there: neither it, nor what it has started, nor what has started it and is
- *   about to end, is undeclared
- * @param reach `uses`: whoever works in the directory or below it, or was started with something of it; `inside`: whoever works
- *   right in it
+ * @param declared the program that is declared there, and the pid of its process if it runs. Then whoever works in the directory or
+ *   below it is told, and any other process of that program which was started with something of the directory; what the declared
+ *   process has started, or what has started it and is about to end, is not. Without it, whoever works right in the directory
  */
-export async function findUndeclared(directory: string, own: number | undefined, reach: "uses" | "inside"): Promise<Finding[]> {
-  const real = await realpath(directory).catch(() => directory);
+export async function findUndeclared(directory: string, declared?: { readonly program: string; readonly pid: number | undefined }): Promise<Finding[]> {
+  const [real, program] = await Promise.all([directory, declared?.program ?? ""].map((path) => realpath(path).catch(() => path))) as [string, string];
   const within = (path: string): boolean => isWithin(path, real) || isWithin(path, directory);
-  const belongs = ({ workplace, paths }: Resident): boolean => (reach === "inside" ? workplace === real : within(workplace) || paths.some(within));
-  const residents = (await looks.share("all", lookAround)).filter(belongs);
-  const strangers = (await Promise.all(residents.map(async (resident) => ((await isRelated(resident.pid, own)) ? [] : [resident])))).flat();
+  const belongs = async ({ pid, workplace, paths }: Resident): Promise<boolean> => {
+    if (declared === undefined) return workplace === real;
+    // Not everybody who was given something of it: the logs are for others to read.
+    return within(workplace) || (paths.some(within) && (await executableOf(pid)) === program);
+  };
+  const isStranger = async (resident: Resident): Promise<boolean> => (await belongs(resident)) && !(await isRelated(resident.pid, declared?.pid));
+  const residents = await looks.share("all", lookAround);
+  const strangers = (await Promise.all(residents.map(async (resident) => ((await isStranger(resident)) ? [resident] : [])))).flat();
   if (strangers.length === 0) return [];
   const ports = await portsOf(strangers.map(({ pid }) => pid));
   return (await Promise.all(strangers.map(async (stranger) => describe(stranger, ports.get(stranger.pid) ?? [], within)))).flat();

@@ -10,6 +10,7 @@ import { ancestorsOf } from "../../../components/provider/process-record.ts";
 import { findUndeclared } from "../../../components/provider/undeclared.ts";
 
 const root = realpathSync(mkdtempSync(path.join(tmpdir(), "redis-access-undeclared-")));
+const program = process.execPath;
 const place = path.join(root, "proxy");
 mkdirSync(path.join(place, "below"), { recursive: true });
 const script = path.join(place, "serve.mjs");
@@ -40,17 +41,18 @@ test("who listens and works in the directory, or was started with something of i
   await begin(place, "sh", "-c", "echo 1 1; exec sleep 60");
   const ofInside = `leave: node (pid ${inside}) works in ${place}/below and listens on port ${insidePort}`;
   const ofElsewhere = `leave: node (pid ${elsewhere}) was started with ${script} and listens on port ${elsewherePort}`;
-  assert.deepEqual(await told(place, undefined, "uses"), [ofInside, ofElsewhere].sort());
-  assert.deepEqual(await told(place, inside, "uses"), [ofElsewhere]);
-  assert.deepEqual(await told(path.join(place, "below"), undefined, "inside"), [ofInside]);
-  assert.deepEqual(await told(place, undefined, "inside"), []);
-  const [finding] = await findUndeclared(place, inside, "uses");
+  assert.deepEqual(await told(place, { program, pid: undefined }), [ofInside, ofElsewhere].sort());
+  assert.deepEqual(await told(place, { program, pid: inside }), [ofElsewhere]);
+  assert.deepEqual(await told(place, { program: "/usr/bin/redis-server", pid: undefined }), [ofInside], "who was given a log to read");
+  assert.deepEqual(await told(path.join(place, "below")), [ofInside]);
+  assert.deepEqual(await told(place), []);
+  const [finding] = await findUndeclared(place, { program, pid: inside });
   assert.ok(Math.abs(Date.parse(finding!.since!) - Date.now()) < 60_000);
 });
 
 test("not the programs that a declared one has started", async () => {
   const [worker] = await begin(place, "sh", "-c", '"$@"; exit', "sh", process.execPath, script);
-  const isTold = async (own: number | undefined): Promise<boolean> => (await told(place, own, "uses")).some((text) => text.includes(`(pid ${worker})`));
+  const isTold = async (own: number | undefined): Promise<boolean> => (await told(place, { program, pid: own })).some((text) => text.includes(`(pid ${worker})`));
   const [parent] = (await ancestorsOf(worker)) as [number];
   assert.deepEqual([await isTold(undefined), await isTold(parent)], [true, false]);
 });
