@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ReplyValue } from "../../../proxy/resp/reply-decoder.ts";
 import { slotOf } from "../../../proxy/routing/slot.ts";
 import type { ProxyDoor } from "../../support/access-proxy.ts";
-import { waitFor } from "../../support/wait-for.ts";
+import { waitFor, within } from "../../support/wait-for.ts";
 import type { Channel } from "./channel.ts";
 import { libraryChannel, rawChannel } from "./channel.ts";
 import { History, outcomeOf } from "./history.ts";
@@ -30,6 +30,8 @@ interface Own {
   writtenAt: number;
 }
 
+/** Longer than any command may take: a command that nobody has answered by then is lost, and a client library would wait for it forever. */
+const lastReplyLimitMs = 90_000;
 const sharedKeys = 24;
 const ownKeys = 16;
 let seed = 1;
@@ -55,10 +57,18 @@ export class Load {
     await waitFor(`${commands} further commands are answered`, limitMs, () => this.history.answered >= goal);
   }
 
-  /** Lets each client finish what it has begun. What they may find at last under the keys that are theirs alone is returned. */
+  /**
+   * Lets each client finish what it has begun. What they may find at last under the keys that are theirs alone is returned.
+   * @throws WaitTimeoutError a command was not answered at all
+   */
   async stop(): Promise<ReadonlyMap<string, ReadonlySet<string | null>>> {
     for (const client of this.#clients) client.stop();
-    await this.#running;
+    try {
+      await within("each client's last command is answered", lastReplyLimitMs, this.#running);
+    } finally {
+      // A connection that is left open would keep this process from ending.
+      for (const client of this.#clients) client.leave();
+    }
     return new Map(this.#clients.flatMap((client) => client.expected()));
   }
 }
@@ -112,6 +122,10 @@ class LoadClient {
       await Promise.all(Array.from({ length: depth }, () => this.#step()));
       await pause(this.#pauseMs);
     }
+  }
+
+  /** Closes its connection, whatever is owed to it. */
+  leave(): void {
     this.#channel.close();
   }
 
