@@ -23,13 +23,17 @@ test("a cell is named by all that makes its load", () => {
 });
 
 test("a GET reads keys that a SET of the same size has written, and no others", () => {
-  const of = (command: "GET" | "SET", bytes: number): string[] => cellArguments({ command, bytes, pipeline: 1, connections: 1, requests: 1 });
+  const of = (command: "GET" | "SET", bytes: number): string[] => cellArguments({ command, bytes, pipeline: 1, connections: 1, requests: 1 }, false);
   const key = (args: readonly string[]): string => args.find((arg) => arg.includes("__rand_int__"))!;
   assert.equal(key(of("GET", 64)), key(of("SET", 64)));
   assert.notEqual(key(of("GET", 64)), key(of("GET", 4_096)));
 });
 
 test("large values are fewer, so that all fit into memory", () => {
-  const keys = (bytes: number): number => Number(cellArguments({ command: "GET", bytes, pipeline: 1, connections: 1, requests: 1 }).at(5 + 2));
+  const keys = (bytes: number): number => Number(cellArguments({ command: "GET", bytes, pipeline: 1, connections: 1, requests: 1 }, false).at(5 + 2));
   assert.deepEqual([keys(64), keys(1_048_576)], [100_000, 256]);
+});
+
+test("where redis-benchmark routes by itself, it is given a hash tag to choose", () => {
+  assert.equal(cellArguments({ command: "GET", bytes: 64, pipeline: 1, connections: 1, requests: 1 }, true).at(-1), "{tag}64:__rand_int__");
 });

@@ -31,6 +31,8 @@ export const mostKeys = 100_000;
 /** Bytes that all values of one size have together at most; of large ones there are fewer. */
 export const mostValueBytes = 256 * 1024 * 1024;
 const runLimitMs = 180_000;
+/** What went wrong comes last. */
+const quotedCharacters = 300;
 
 /** A cell in few words. */
 export function cellName({ command, bytes, pipeline, connections }: Cell): string {
@@ -41,11 +43,15 @@ export function cellName({ command, bytes, pipeline, connections }: Cell): strin
 export async function runLoad(peer: Peer, cell: Cell): Promise<Sample> {
   const pids = peer.pid === undefined ? [] : processTree(peer.pid);
   const before = sum(pids.map(cpuMicros));
-  const args = [...peer.connect, ...cellArguments(cell)];
+  const args = [...peer.connect, ...cellArguments(cell, peer.connect.includes("--cluster"))];
   const running = promisify(execFile)("redis-benchmark", args, { timeout: runLimitMs, maxBuffer: 64 * 1024 * 1024 });
   // It may have ended before it has read all; what that was is told by its own end.
   running.child.stdin!.on("error", () => undefined).end(cell.command === "SET" ? "x".repeat(cell.bytes) : "");
-  const { stdout } = await running;
+  const { stdout } = await running.catch((error: unknown) => {
+    // Not the message: it has the whole command line, and that a password.
+    const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim().slice(-quotedCharacters) : "";
+    throw new Error(`redis-benchmark failed at ${peer.name}, ${cellName(cell)}: ${said === "" ? "no word of why" : said}`);
+  });
   const after = sum(pids.map(cpuMicros));
   const row = parseCsv(stdout);
   return {
@@ -64,10 +70,14 @@ function keyPattern(bytes: number): string {
   return `${bytes}:__rand_int__`;
 }
 
-/** redis-benchmark's arguments for a load. Keys are named by their value's size, so that a GET finds what was written for it. */
-export function cellArguments({ command, bytes, pipeline, connections, requests }: Cell): string[] {
+/**
+ * redis-benchmark's arguments for a load. Keys are named by their value's size, so that a GET finds what was written for it.
+ *
+ * @param routes whether redis-benchmark itself goes to the nodes: it can only where it may choose a key's hash tag
+ */
+export function cellArguments({ command, bytes, pipeline, connections, requests }: Cell, routes: boolean): string[] {
   const keys = Math.max(1, Math.min(mostKeys, Math.floor(mostValueBytes / bytes)));
-  const key = keyPattern(bytes);
+  const key = `${routes ? "{tag}" : ""}${keyPattern(bytes)}`;
   const common = ["-c", String(connections), "-n", String(requests), "-P", String(pipeline), "-r", String(keys), "--csv"];
   // An argument holds 128 KiB at most (execve(2)): the value comes by standard input.
   if (command === "SET") return [...common, "-x", "SET", key];
