@@ -51,7 +51,7 @@ export function mergeReplies(merge: Merge, replies: readonly Buffer[]): Buffer {
 }
 
 /** Whether a whole reply is an error. */
-export function isError(reply: Buffer): boolean {
+function isError(reply: Buffer): boolean {
   return reply[0] === MINUS;
 }
 
