@@ -4,32 +4,21 @@ import { after, before, describe, test } from "node:test";
 
 import type { Child } from "../support/child.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { formation, limitMs, live, mendAll, node, processOf, record } from "./support/drift-round.ts";
-import type { Kind } from "./support/drift-round.ts";
-import { DriftingEnvironment } from "./support/drifting-environment.ts";
+import { DriftRounds, formation, keyCount, limitMs, live, node, processOf, record } from "./support/drift-round.ts";
+import type { DriftingEnvironment } from "./support/drifting-environment.ts";
 import type { Shard } from "./support/drifting-environment.ts";
 
-const keyCount = 500;
-
 describe("drift of the cluster", () => {
+  let rounds: DriftRounds;
   let drifting: DriftingEnvironment;
   let ports: readonly [number, number, number, number, number, number];
-  /** Seconds that checks and updates took, by what was injected. */
-  const costs: string[] = [];
 
   before(async () => {
-    drifting = await DriftingEnvironment.start();
+    rounds = await DriftRounds.start();
+    drifting = rounds.drifting;
     ports = drifting.environment.nodePorts as unknown as typeof ports;
-    await drifting.fill(keyCount);
   });
-  after(async () => {
-    process.stdout.write(`${costs.join("\n")}\n`);
-    await drifting.environment.stop();
-  });
-
-  async function mend(kinds: readonly Kind[]): Promise<void> {
-    costs.push(await mendAll(drifting, kinds));
-  }
+  after(() => rounds.stop());
 
   test("of slots is named by slot, and put right with their keys, beside a replica turned to another master", async () => {
     const keys = async (): Promise<number> => (await Promise.all((await drifting.shards()).map(async ({ master }) => Number((await drifting.tell(master, ["DBSIZE"]))[0])))).reduce((sum, count) => sum + count, 0);
@@ -38,7 +27,7 @@ describe("drift of the cluster", () => {
     const [first, second, third] = (await drifting.shards()) as unknown as [Shard, Shard, Shard];
     const moved = Array.from({ length: 40 }, (_, index) => first.firstSlot + index);
     const turned = first.replicas[0]!;
-    await mend([
+    await rounds.mend([
       {
         name: "a replica turned to another master",
         inject: async () => {
@@ -54,7 +43,7 @@ describe("drift of the cluster", () => {
     ]);
     const uncovered = String(first.firstSlot + 3);
     const states = ports.filter((port) => [first, second, third].some(({ master }) => master === port));
-    await mend([
+    await rounds.mend([
       {
         name: "a slot uncovered",
         inject: async () => {
@@ -76,7 +65,7 @@ describe("drift of the cluster", () => {
     const foreign = await drifting.foreignNode(ports[0]);
     let second: Child | undefined;
     try {
-      await mend([
+      await rounds.mend([
         { name: "a node forgotten", inject: async () => { for (const port of others) await drifting.tell(port, ["CLUSTER", "FORGET", members.get(forgotten)!.id]); }, found: [[`cluster: member 127.0.0.1:${forgotten}`, "cluster", /^unknown to 127/]], mended: [formation] },
         {
           name: "a foreign node met in",
@@ -111,7 +100,7 @@ describe("drift of the cluster", () => {
       return all.every(({ replicas }) => replicas.length > 0) && all;
     });
     const [misnamed, reset, paused] = shards.map(({ replicas }) => replicas[0]!) as [number, number, number];
-    await mend([
+    await rounds.mend([
       live(drifting, shards[0]!.master, "the writes of clients paused", "writes of clients", ["CLIENT", "PAUSE", "600000", "WRITE"], /^held back/),
       {
         name: "a node that announces another address",
@@ -139,8 +128,5 @@ describe("drift of the cluster", () => {
     ]);
   });
 
-  test("is gone in the end", async () => {
-    const { status, drift, differences } = await drifting.check();
-    assert.deepEqual({ status, drift, differences }, { status: 0, drift: false, differences: [] });
-  });
+  test("is gone in the end", () => rounds.end());
 });

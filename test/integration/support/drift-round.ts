@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ResourceChange } from "../../support/environment.ts";
-import type { DriftingEnvironment } from "./drifting-environment.ts";
+import { DriftingEnvironment } from "./drifting-environment.ts";
 
 /** One thing done behind Pulumi's back, and all that must come of it. */
 export interface Kind {
@@ -18,6 +18,8 @@ export interface Kind {
 export const limitMs = 30_000;
 /** What somebody sets by hand where a secret belongs. */
 export const secret = "correct horse battery staple";
+/** Keys that an environment is begun with, `key:0` to `key:<keyCount - 1>`. */
+export const keyCount = 500;
 /** The resource that an update mends a cluster by. */
 export const formation = "update dev-redis-formation";
 
@@ -35,11 +37,52 @@ export function live(drifting: DriftingEnvironment, port: number, name: string, 
   return { name, inject: async () => { await drifting.tell(port, command); }, found: [[node(port, thing), "live", actual]], mended: [processOf(port)] };
 }
 
-/**
- * Injects some kinds at once, and holds what is found, done and started anew against the union of what each must bring.
- * @returns a line that says how long that took
- */
-export async function mendAll(drifting: DriftingEnvironment, kinds: readonly Kind[]): Promise<string> {
+/** One environment through its rounds: what an earlier one left unmended is not told of the later ones. */
+export class DriftRounds {
+  readonly drifting: DriftingEnvironment;
+  /** Of each round, a line that says how long a check and an update took. */
+  readonly costs: string[] = [];
+  #unmended: string | undefined;
+
+  private constructor(drifting: DriftingEnvironment) {
+    this.drifting = drifting;
+  }
+
+  /** Brings an environment up, with keys in it. `stop` must be called in the end. */
+  static async start(): Promise<DriftRounds> {
+    const drifting = await DriftingEnvironment.start();
+    await drifting.fill(keyCount);
+    return new DriftRounds(drifting);
+  }
+
+  async stop(): Promise<void> {
+    process.stdout.write(`${this.costs.join("\n")}\n`);
+    await this.drifting.environment.stop();
+  }
+
+  /** Injects some kinds at once, and holds what is found, done and started anew against the union of what each must bring. */
+  async mend(kinds: readonly Kind[]): Promise<void> {
+    const names = kinds.map(({ name }) => name).join("; ");
+    this.#refuseUnmended();
+    this.#unmended = names;
+    this.costs.push(`${names}: ${await mendAll(this.drifting, kinds)}`);
+    this.#unmended = undefined;
+  }
+
+  /** Checks that nothing is left of all that was injected. */
+  async end(): Promise<void> {
+    this.#refuseUnmended();
+    const { status, drift, differences } = await this.drifting.check();
+    assert.deepEqual({ status, drift, differences }, { status: 0, drift: false, differences: [] });
+  }
+
+  #refuseUnmended(): void {
+    if (this.#unmended !== undefined) throw new Error(`not tried, as an earlier round failed: ${this.#unmended}`);
+  }
+}
+
+/** @returns how long the check and the update took */
+async function mendAll(drifting: DriftingEnvironment, kinds: readonly Kind[]): Promise<string> {
   for (const kind of kinds) await kind.inject();
   const before = drifting.environment.processes();
   const state = drifting.environment.state();
@@ -54,7 +97,7 @@ export async function mendAll(drifting: DriftingEnvironment, kinds: readonly Kin
   assert.ok(!JSON.stringify(differences).includes(secret), "a secret is shown");
   const start = performance.now();
   const changes = await drifting.environment.mend();
-  const cost = `${kinds.map(({ name }) => name).join("; ")}: found in ${milliseconds / 1000} s, mended in ${Math.round(performance.now() - start) / 1000} s`;
+  const cost = `found in ${milliseconds / 1000} s, mended in ${Math.round(performance.now() - start) / 1000} s`;
   assert.deepEqual(sorted(changes), [...new Set(kinds.flatMap(({ mended }) => mended))].sort());
   const now = drifting.environment.processes();
   const restarted = [...now.keys()].filter((name) => before.get(name)?.startTime !== now.get(name)?.startTime);
