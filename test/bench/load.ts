@@ -19,7 +19,7 @@ export interface Cell {
 /** What one run showed. */
 export interface Sample {
   readonly requestsPerSecond: number;
-  /** Processor time of the proxy for one request; undefined without a proxy. */
+  /** Processor time of the proxy for one request, without what its connections took to be made; undefined without a proxy. */
   readonly cpuMicros: number | undefined;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -39,8 +39,20 @@ export function cellName({ command, bytes, pipeline, connections }: Cell): strin
   return `${command} ${bytes} B, pipeline ${pipeline}, ${connections} connections`;
 }
 
-/** Runs redis-benchmark once against a peer. */
-export async function runLoad(peer: Peer, cell: Cell): Promise<Sample> {
+/**
+ * Processor time in microseconds that a peer takes for handshakes and logins of so many connections, with a request on each: about a
+ * millisecond for one, which would show in what is said of requests. 0 without a proxy.
+ */
+export async function connectMicros(peer: Peer, connections: number): Promise<number> {
+  const { cpuMicros: each } = await runLoad(peer, { command: "GET", bytes: 64, pipeline: 1, connections, requests: connections });
+  return (each ?? 0) * connections;
+}
+
+/**
+ * Runs redis-benchmark once against a peer.
+ * @param connecting what its connections are known to take, in microseconds; default: 0, and it counts with the requests
+ */
+export async function runLoad(peer: Peer, cell: Cell, connecting = 0): Promise<Sample> {
   const pids = peer.pid === undefined ? [] : processTree(peer.pid);
   const before = sum(pids.map(cpuMicros));
   const args = [...peer.connect, ...cellArguments(cell, peer.connect.includes("--cluster"))];
@@ -56,7 +68,7 @@ export async function runLoad(peer: Peer, cell: Cell): Promise<Sample> {
   const row = parseCsv(stdout);
   return {
     ...row,
-    cpuMicros: peer.pid === undefined ? undefined : (after - before) / cell.requests,
+    cpuMicros: peer.pid === undefined ? undefined : Math.max(0, after - before - connecting) / cell.requests,
     residentKib: peer.pid === undefined ? undefined : sum(pids.map(residentKib)),
   };
 }

@@ -9,6 +9,7 @@ export interface SummaryRow {
   readonly requestsPerSecond: number;
   /** Median of the ratios to the direct connection, round by round; undefined where that was not measured. */
   readonly ratioToDirect: number | undefined;
+  /** As in `Sample`. */
   readonly cpuMicros: number | undefined;
   readonly p50Ms: number;
   readonly p99Ms: number;
