@@ -1,5 +1,6 @@
 import type { NodeAddress } from "./cluster-plan.ts";
 import { nodeName } from "./cluster-plan.ts";
+import { sharing } from "./host-spread.ts";
 import type { SlotRange } from "./slot-ranges.ts";
 
 /** Hash slots of every Redis Cluster (Redis Cluster specification, "Key distribution model"). */
@@ -161,20 +162,19 @@ function planRoles(views: readonly NodeView[], cluster: NodeView, masters: numbe
   return { kind: "adopt" };
 }
 
-/** Masters without slots become replicas of the slot owners that have the fewest. */
+/** Masters without slots become replicas of the slot owners that have the fewest, on another host if they can. */
 function missingReplicas(views: readonly NodeView[], cluster: NodeView): Replacement[] {
-  const living = new Set(views.map((view) => view.id));
-  const members = cluster.members.filter((member) => living.has(member.id));
-  const counts = new Map(members.filter((member) => member.slots > 0).map((member) => [member.id, 0]));
-  for (const { masterId } of members) {
-    if (masterId !== undefined && counts.has(masterId)) counts.set(masterId, counts.get(masterId)! + 1);
-  }
+  const viewOf = new Map(views.map((view) => [view.id, view]));
+  const members = cluster.members.filter((member) => viewOf.has(member.id));
+  const shards = new Map(members.filter((member) => member.slots > 0).map((member) => [member.id, [viewOf.get(member.id)!]]));
+  for (const { id, masterId } of members) shards.get(masterId ?? "")?.push(viewOf.get(id)!);
   return members
     .filter((member) => member.isMaster && member.slots === 0)
-    .map((member) => {
-      const [masterId, count] = [...counts].reduce((least, next) => (next[1] < least[1] ? next : least));
-      counts.set(masterId, count + 1);
-      return { node: views.find((view) => view.id === member.id)!.node, id: member.id, masterId };
+    .map(({ id }) => {
+      const view = viewOf.get(id)!;
+      const [masterId, shard] = [...shards].sort(([, a], [, b]) => a.length - b.length || sharing(view, a) - sharing(view, b))[0]!;
+      shard.push(view);
+      return { node: view.node, id, masterId };
     });
 }
 

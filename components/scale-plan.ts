@@ -2,6 +2,7 @@ import type { NodeAddress } from "./cluster-plan.ts";
 import { nodeName } from "./cluster-plan.ts";
 import { describeForeign, describeHoldings, emptyIt, findSuccessor, formerMembers, isAlone, names, ownMember, slotCount } from "./formation-plan.ts";
 import type { MemberView, NodeView } from "./formation-plan.ts";
+import type { Exchange } from "./host-spread.ts";
 import { chooseRoles } from "./scale-roles.ts";
 import type { Follow, TakeOver } from "./scale-roles.ts";
 import { balanceSlots, restoreSlots } from "./slot-balance.ts";
@@ -48,6 +49,8 @@ export interface ScaleOutline {
   readonly follow: readonly Follow[];
   readonly moves: readonly SlotMove[];
   readonly leave: readonly Leaver[];
+  /** Replicas that change places in the end, because of their hosts; no step here (provider/repair.ts). */
+  readonly exchange: readonly Exchange[];
 }
 
 /** What is next; one look, one step, so that an interrupted run is gone on with from what is then seen. */
@@ -103,6 +106,7 @@ export function outlineScale(views: readonly NodeView[], goal: ScaleGoal): Scale
     follow: roles.follow,
     moves: planMoves(members, roles.masters, roles.takeOver, goal),
     leave: [...gone, ...leaving.map((view) => ({ id: view.id, name: nodeName(view.node), view }))],
+    exchange: roles.exchange,
   };
 }
 

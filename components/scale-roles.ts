@@ -1,5 +1,7 @@
 import { isAlone, ownMember } from "./formation-plan.ts";
 import type { NodeView } from "./formation-plan.ts";
+import { exchangeGain, membersOf, planExchanges, sharing } from "./host-spread.ts";
+import type { Exchange } from "./host-spread.ts";
 
 /** A replica that takes the place of its master, which leaves: no slot has to be moved for it. */
 export interface TakeOver {
@@ -11,7 +13,7 @@ export interface TakeOver {
 export interface Follow {
   readonly replica: NodeView;
   readonly master: NodeView;
-  /** Whether it replicates a master now that has enough without it. */
+  /** Whether it replicates a master now that has enough without it, all of them in sync. */
   readonly surplus: boolean;
 }
 
@@ -21,6 +23,8 @@ export interface Roles {
   readonly masters: readonly NodeView[];
   readonly takeOver: readonly TakeOver[];
   readonly follow: readonly Follow[];
+  /** Replicas that change places when all that is done, because of their hosts. */
+  readonly exchange: readonly Exchange[];
 }
 
 /**
@@ -37,7 +41,7 @@ export function chooseRoles(declared: readonly NodeView[], leaving: readonly Nod
   chosen.push(...takeOver.map(({ successor }) => successor));
   chosen.push(...candidates(declared.filter((view) => !chosen.includes(view) && !ownsSlots(view)), declared).slice(0, goal.masters - chosen.length));
   const masters = declared.filter((view) => chosen.includes(view));
-  return { masters, takeOver, follow: assignReplicas(declared, masters, takeOver, goal.replicasPerMaster) };
+  return { masters, takeOver, ...assignReplicas(declared, masters, takeOver, goal.replicasPerMaster) };
 }
 
 function findHeirs(declared: readonly NodeView[], leaving: readonly NodeView[], wanted: number): TakeOver[] {
@@ -61,25 +65,65 @@ function candidates(free: readonly NodeView[], declared: readonly NodeView[]): N
   return ranked.map(({ view }) => view);
 }
 
-function assignReplicas(declared: readonly NodeView[], masters: readonly NodeView[], takeOver: readonly TakeOver[], replicasPerMaster: number): Follow[] {
-  const places = new Map(masters.map((view) => [view.id, view]));
-  for (const { from, successor } of takeOver) places.set(from.id, successor);
-  const counts = new Map(masters.map((view) => [view, 0]));
-  const count = (master: NodeView): number => counts.get(master)!;
-  const spare = declared.filter((view) => !masters.includes(view)).filter((view) => {
-    const master = places.get(ownMember(view).masterId ?? "");
-    if (master === undefined || count(master) >= replicasPerMaster) return true;
-    counts.set(master, count(master) + 1);
-    return false;
+/** A master as it is to be, with the replicas that it has of those and those that it gets. */
+interface Place {
+  readonly master: NodeView;
+  readonly replicas: NodeView[];
+}
+
+function assignReplicas(declared: readonly NodeView[], masters: readonly NodeView[], takeOver: readonly TakeOver[], replicasPerMaster: number): Pick<Roles, "follow" | "exchange"> {
+  const places = masters.map((master): Place => ({ master, replicas: [] }));
+  const placeOf = (id: string | undefined): Place | undefined => {
+    const heir = takeOver.find(({ from }) => from.id === id)?.successor;
+    return places.find(({ master }) => (heir === undefined ? master.id === id : master === heir));
+  };
+  const others = declared.filter((view) => !masters.includes(view));
+  const before = new Map(others.map((view) => [view, placeOf(ownMember(view).masterId)]));
+  for (const [view, place] of before) place?.replicas.push(view);
+  distribute(others.filter((view) => before.get(view) === undefined), places, replicasPerMaster);
+  spreadNewcomers(places, before);
+  const follow = others.flatMap((replica): Follow[] => {
+    const [from, to] = [before.get(replica), places.find(({ replicas }) => replicas.includes(replica))];
+    if (to === undefined || to === from) return [];
+    const left = declared.filter((view) => view !== replica && from !== undefined && placeOf(ownMember(view).masterId) === from && from.replicas.includes(view));
+    return [{ replica, master: to.master, surplus: from !== undefined && left.length >= replicasPerMaster && (!replica.inSync || left.every(({ inSync }) => inSync)) }];
   });
-  return spare.flatMap((replica): Follow[] => {
-    const wanting = masters.filter((master) => count(master) < replicasPerMaster);
-    // A replica on its master's own machine is lost with it.
-    const [master] = wanting.sort((a, b) => count(a) - count(b) || Number(a.node.host === replica.node.host) - Number(b.node.host === replica.node.host));
-    if (master === undefined) return [];
-    counts.set(master, count(master) + 1);
-    return [{ replica, master, surplus: places.has(ownMember(replica).masterId ?? "") }];
-  });
+  // With a node that is not there yet nothing can be said of it.
+  return { follow, exchange: places.every(({ replicas }) => replicas.length === replicasPerMaster) ? planExchanges(places) : [] };
+}
+
+/** Gives each place the replicas that it lacks, of those that have none and of those that others have too many of, so that the fewest share shard and host. */
+function distribute(free: readonly NodeView[], places: readonly Place[], replicasPerMaster: number): void {
+  const left = new Set(free);
+  for (;;) {
+    const wanting = places.filter(({ replicas }) => replicas.length < replicasPerMaster).sort((a, b) => a.replicas.length - b.replicas.length);
+    const spare = places.filter(({ replicas }) => replicas.length > replicasPerMaster).flatMap((from) => from.replicas.toReversed().map((replica) => ({ replica, from, freed: sharing(replica, membersOf(from)) })));
+    const options = [...spare, ...[...left].map((replica) => ({ replica, from: undefined, freed: 0 }))].flatMap((one) => wanting.map((to) => ({ ...one, to, added: sharing(one.replica, membersOf(to)) - one.freed })));
+    const [best] = options.sort((a, b) => a.added - b.added);
+    if (best === undefined) return;
+    const { replica, from, to } = best;
+    from?.replicas.splice(from.replicas.indexOf(replica), 1);
+    left.delete(replica);
+    to.replicas.push(replica);
+  }
+}
+
+/**
+ * Has newcomers change places with replicas that are in place, where fewer share shard and host then. The newcomer copies first, so
+ * that nobody is without a replica meanwhile; what else there is to be exchanged comes when all slots are where they belong
+ * (topology.ts).
+ */
+function spreadNewcomers(places: readonly Place[], before: ReadonlyMap<NodeView, Place | undefined>): void {
+  for (const from of places) {
+    for (const [index, newcomer] of from.replicas.entries()) {
+      if (ownMember(newcomer).masterId !== undefined || ownsSlots(newcomer)) continue;
+      const options = places.filter((to) => to !== from).flatMap((to) => to.replicas.filter((partner) => before.get(partner) === to && ownMember(partner).masterId === to.master.id).map((partner) => ({ to, partner, gain: exchangeGain(newcomer, membersOf(from), partner, membersOf(to)) })));
+      const [best] = options.sort((a, b) => b.gain - a.gain);
+      if (best === undefined || best.gain <= 0) continue;
+      best.to.replicas[best.to.replicas.indexOf(best.partner)] = newcomer;
+      from.replicas[index] = best.partner;
+    }
+  }
 }
 
 function ownsSlots(view: NodeView): boolean {

@@ -5,7 +5,7 @@ import type { ScaleGoal, ScaleOutline } from "./scale-plan.ts";
 
 /** What is left to be done, in lines for an operator, in the order in which it is done; empty where nothing is. */
 export function describeScale(outline: ScaleOutline, { layout, masters }: Pick<ScaleGoal, "layout" | "masters">): string[] {
-  const { join, release, open, takeOver, follow, moves, leave } = outline;
+  const { join, release, open, takeOver, follow, moves, leave, exchange } = outline;
   const newMasters = join.filter((view) => !follow.some(({ replica }) => replica === view));
   const lines = [
     ...newMasters.map((view) => `add ${name(view)} as a master${followersOf(view, outline)}`),
@@ -15,6 +15,7 @@ export function describeScale(outline: ScaleOutline, { layout, masters }: Pick<S
     ...follow.filter(({ master }) => !newMasters.includes(master) && !release.includes(master)).map(({ replica, master }) => `${join.includes(replica) ? "add" : "turn"} ${name(replica)} ${join.includes(replica) ? "as a replica of" : "into a replica of"} ${name(master)}`),
     ...describeMoves(moves),
     ...(leave.length === 0 ? [] : [`take ${list(leave.map((leaver) => leaver.name))} out of the cluster`]),
+    ...exchange.map(({ replica, partner }) => `exchange the replicas ${name(replica)} and ${name(partner)}, for their masters' hosts`),
   ];
   const change = layout === undefined || layout.length === masters ? [] : [`from ${layout.length} masters to ${masters}:`];
   return lines.length === 0 ? [] : [...change, ...lines];

@@ -2,6 +2,8 @@ import { nodeName } from "./cluster-plan.ts";
 import type { Finding } from "./drift.ts";
 import { isAlone, ownMember, slotCount } from "./formation-plan.ts";
 import type { MemberView, NodeView } from "./formation-plan.ts";
+import { membersOf, planExchanges, sharing } from "./host-spread.ts";
+import type { Exchange, Shard } from "./host-spread.ts";
 import { listSlots, slotsIn, writeSlots } from "./slot-ranges.ts";
 
 /** What a cluster that was formed once must look like. Roles are not in it: whoever owns a shard's slots is its master. */
@@ -25,7 +27,13 @@ export type RepairStep =
   /** A slot goes to its shard's master, with all keys of it wherever they are. */
   | { readonly kind: "move"; readonly slot: number; readonly to: NodeView }
   /** A replica of a master that has too many follows one that has too few. */
-  | { readonly kind: "replicate"; readonly replica: NodeView; readonly master: NodeView };
+  | { readonly kind: "replicate"; readonly replica: NodeView; readonly master: NodeView }
+  /**
+   * The first half of an exchange: a replica follows another master, which then has too many, and its own too few. So whoever looks
+   * next goes on with the second half, and whoever is cut off between them is gone on with. With one replica for each master one
+   * of the two is without while both copy; it is the one that would have lost both with its host. The other one never is.
+   */
+  | ({ readonly kind: "exchange" } & Exchange);
 
 /** How a cluster differs from its declaration. */
 export interface TopologyDifference {
@@ -49,7 +57,7 @@ const nothing: Part = { findings: [], lasting: false, steps: [] };
  */
 export function compareTopology(views: readonly NodeView[], silent: ReadonlyMap<string, string>, declared: TopologyDeclaration): TopologyDifference {
   const owners = ownersOf(views);
-  const parts = [
+  const parts: Part[] = [
     describeSilent(silent),
     findStrangers(views, new Set([...views.map(({ node }) => nodeName(node)), ...silent.keys(), ...(declared.passers ?? [])])),
     findMisnamed(views),
@@ -60,7 +68,15 @@ export function compareTopology(views: readonly NodeView[], silent: ReadonlyMap<
     silent.size > 0 ? nothing : findMisplacedReplicas(views, declared),
     findUnsettled(views),
   ];
+  if (silent.size === 0) parts.push(findCrowdedReplicas(views, declared, parts.every(({ findings }) => findings.every(({ mend }) => mend === "refuse"))));
   return { findings: parts.flatMap(({ findings }) => findings), lasting: parts.some(({ lasting }) => lasting), steps: parts.flatMap(({ steps }) => steps) };
+}
+
+/** What can be done at once about the replicas of a cluster that is well, and whose slots are nobody's concern here. Pure. */
+export function placeReplicas(views: readonly NodeView[], replicasPerMaster: number): RepairStep[] {
+  const declared = { replicasPerMaster, layout: undefined };
+  const { findings, steps } = findMisplacedReplicas(views, declared);
+  return [...steps, ...findCrowdedReplicas(views, declared, findings.length === 0).steps];
 }
 
 /** The slots of each shard, as its master claims them, in the order of their first slot. */
@@ -144,14 +160,14 @@ function findUncovered(views: readonly NodeView[], owners: ReadonlyMap<number, s
   return { findings: [finding], lasting: false, steps };
 }
 
-interface Shard {
+interface SlotShard {
   readonly text: string;
   readonly slots: ReadonlySet<number>;
   /** The node that owns most of its slots; undefined where it does not answer. */
   readonly master: NodeView | undefined;
 }
 
-function shardsOf(views: readonly NodeView[], owners: ReadonlyMap<number, string>, layout: readonly string[]): Shard[] {
+function shardsOf(views: readonly NodeView[], owners: ReadonlyMap<number, string>, layout: readonly string[]): SlotShard[] {
   return layout.map((text) => {
     const slots = new Set(listSlots(text));
     const counts = new Map<string, number>();
@@ -189,17 +205,56 @@ function spreadFinding(views: readonly NodeView[], shards: number): Finding[] {
   return masters >= shards ? [] : [{ thing: "slots", declared: `spread over ${shards} masters`, actual: `spread over ${masters}`, mend: "refuse" }];
 }
 
+function replicationOf(views: readonly NodeView[]): Shard[] {
+  return views.filter((view) => ownMember(view).slots > 0).map((master) => ({ master, replicas: views.filter((view) => ownMember(view).masterId === master.id) }));
+}
+
 function findMisplacedReplicas(views: readonly NodeView[], { replicasPerMaster }: TopologyDeclaration): Part {
   if (replicasPerMaster === undefined) return nothing;
-  const groups = views.filter((view) => ownMember(view).slots > 0).map((master) => ({ master, replicas: views.filter((view) => ownMember(view).masterId === master.id) }));
-  const findings = groups.filter(({ replicas }) => replicas.length !== replicasPerMaster).map(({ master, replicas }): Finding => ({
+  const shards = replicationOf(views);
+  const findings = shards.filter(({ replicas }) => replicas.length !== replicasPerMaster).map(({ master, replicas }): Finding => ({
     ...{ thing: `master ${nodeName(master.node)}`, declared: `${replicasPerMaster} replica(s)`, mend: "cluster" },
     actual: replicas.length === 0 ? "none" : `${replicas.length}: ${replicas.map(({ node }) => nodeName(node)).join(", ")}`,
   }));
-  const spare = groups.flatMap(({ replicas }) => replicas.slice(replicasPerMaster));
-  const wanting = groups.flatMap(({ master, replicas }) => Array.from({ length: Math.max(0, replicasPerMaster - replicas.length) }, () => master));
-  const steps = spare.slice(0, wanting.length).map((replica, index): RepairStep => ({ kind: "replicate", replica, master: wanting[index]! }));
-  return { findings, lasting: false, steps };
+  return { findings, lasting: false, steps: spareReplicas(shards, replicasPerMaster) };
+}
+
+/** Replicas that go where one is wanting: of all those that can, those after which the fewest nodes share shard and host. */
+function spareReplicas(shards: readonly Shard[], replicasPerMaster: number): RepairStep[] {
+  const places = shards.map(({ master, replicas }) => ({ master, replicas: [...replicas] }));
+  const steps: RepairStep[] = [];
+  for (;;) {
+    const wanting = places.filter(({ replicas }) => replicas.length < replicasPerMaster);
+    const givers = places.filter(({ replicas }) => replicas.length > replicasPerMaster);
+    const options = givers.flatMap((from) => from.replicas.toReversed().flatMap((replica) => wanting.map((to) => ({ replica, from, to, added: sharing(replica, membersOf(to)) - sharing(replica, membersOf(from)) }))));
+    const [best] = options.sort((a, b) => a.added - b.added || Number(a.replica.inSync) - Number(b.replica.inSync));
+    if (best === undefined) return steps;
+    const { replica, from, to } = best;
+    from.replicas.splice(from.replicas.indexOf(replica), 1);
+    to.replicas.push(replica);
+    // One that has come in another's place copies first: until then that one is all that its master has.
+    if (!replica.inSync || from.replicas.every(({ inSync }) => inSync)) steps.push({ kind: "replicate", replica, master: to.master });
+  }
+}
+
+/**
+ * Replicas that are on their master's host, or on that of another replica of it, though the hosts allow better.
+ * @param settled whether nothing else is to be mended: only then one of them is moved
+ */
+function findCrowdedReplicas(views: readonly NodeView[], { replicasPerMaster }: TopologyDeclaration, settled: boolean): Part {
+  const shards = replicationOf(views);
+  if (replicasPerMaster === undefined || shards.some(({ replicas }) => replicas.length !== replicasPerMaster)) return nothing;
+  const exchanges = planExchanges(shards);
+  const findings = [...new Set(exchanges.flatMap(({ replica, partner }) => [replica, partner]))].flatMap((view): Finding[] => {
+    const { master, replicas } = shards.find((shard) => shard.replicas.includes(view))!;
+    const neighbour = [master, ...replicas].find((other) => sharing(other, [view]) > 0);
+    if (neighbour === undefined) return [];
+    const whose = neighbour === master ? `its master ${nodeName(master.node)}` : `${nodeName(neighbour.node)}, a replica of the same master`;
+    return [{ thing: `replica ${nodeName(view.node)}`, declared: `on another host than ${whose}`, actual: `on the same one, ${view.node.host}`, mend: "cluster" }];
+  });
+  const [first] = exchanges;
+  // No failover brings nodes of two shards together.
+  return { findings, lasting: findings.length > 0, steps: first !== undefined && settled ? [{ kind: "exchange", ...first }] : [] };
 }
 
 function findUnsettled(views: readonly NodeView[]): Part {

@@ -3,9 +3,11 @@ import { nodeName } from "../cluster-plan.ts";
 import { planFormation } from "../formation-plan.ts";
 import type { FormationPlan, NodeView } from "../formation-plan.ts";
 import type { NodeMemory } from "../slot-room.ts";
-import { compareTopology } from "../topology.ts";
-import type { TopologyDeclaration, TopologyDifference } from "../topology.ts";
+import { compareTopology, placeReplicas } from "../topology.ts";
+import type { RepairStep, TopologyDeclaration, TopologyDifference } from "../topology.ts";
+import { MigrationHold } from "./migration-hold.ts";
 import { takeRepairSteps } from "./repair.ts";
+import type { RepairMeans } from "./repair.ts";
 import type { HandOverLogin } from "./slot-moves.ts";
 
 /** What forming a cluster needs of the world. */
@@ -54,6 +56,16 @@ export class FormationError extends Error {
  * @throws {FormationError} foreign data or members, or no end within the limit
  */
 export async function formCluster(task: FormationTask, ports: FormationPorts): Promise<readonly NodeView[]> {
+  const hold = new MigrationHold((node, command) => ports.call(node, command));
+  try {
+    return await formUnderHold(task, ports, hold);
+  } finally {
+    await hold.release();
+  }
+}
+
+async function formUnderHold(task: FormationTask, ports: FormationPorts, hold: MigrationHold): Promise<readonly NodeView[]> {
+  const means: RepairMeans = { call: (node, command) => ports.call(node, command), login: task.login, hold };
   const end = ports.now() + task.limitMs;
   let waitingSince: number | undefined;
   let obstacle = "nothing has been tried";
@@ -67,9 +79,9 @@ export async function formCluster(task: FormationTask, ports: FormationPorts): P
     const repair = task.formed === undefined ? undefined : compareTopology(views, new Map(), task.formed);
     const pressing = repair?.steps.filter(({ kind }) => kind === "evict" || kind === "introduce") ?? [];
     const plan = planFormation(views, task.masters);
-    const steps = pressing.length > 0 ? pressing : plan.kind === "adopt" || plan.kind === "wait" ? (repair?.steps ?? []) : [];
+    const steps = pressing.length > 0 ? pressing : stepsBeside(plan, views, repair, task);
     if (steps.length > 0) {
-      obstacle = (await takeRepairSteps(steps, views, (node, command) => ports.call(node, command), task.login)) ?? obstacle;
+      obstacle = (await takeRepairSteps(steps, views, means)) ?? obstacle;
       await ports.pause();
       continue;
     }
@@ -83,6 +95,13 @@ export async function formCluster(task: FormationTask, ports: FormationPorts): P
     await ports.pause();
   }
   throw new FormationError(`after ${task.limitMs / 1000} s still: ${obstacle}`);
+}
+
+/** What can be done while the plan has nothing to do but wait, or is at its end. */
+function stepsBeside({ kind }: FormationPlan, views: readonly NodeView[], repair: TopologyDifference | undefined, { nodes, masters }: FormationTask): readonly RepairStep[] {
+  if (repair !== undefined) return kind === "adopt" || kind === "wait" ? repair.steps : [];
+  // Of a cluster that is new, or new to this stack: redis-cli spreads replicas over the hosts by trial.
+  return kind === "adopt" ? placeReplicas(views, nodes.length / masters - 1) : [];
 }
 
 /** What waits for nobody: a difference without a step is one that passes, or one that only a person can judge. */

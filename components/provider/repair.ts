@@ -1,8 +1,17 @@
 import { ownMember } from "../formation-plan.ts";
 import type { NodeView } from "../formation-plan.ts";
 import type { RepairStep } from "../topology.ts";
+import type { MigrationHold } from "./migration-hold.ts";
 import { moveSlots, settleSlots } from "./slot-moves.ts";
 import type { Call, HandOverLogin } from "./slot-moves.ts";
+
+/** What repair works with. */
+export interface RepairMeans {
+  readonly call: Call;
+  readonly login: HandOverLogin;
+  /** Of replicas that change places; whoever repairs lets go of them in the end. */
+  readonly hold: MigrationHold;
+}
 
 /** Slots that are moved between two looks: few enough for a look to come soon, whatever they hold. */
 const movesAtATime = 64;
@@ -12,13 +21,13 @@ const movesAtATime = 64;
  * is done again from what is then seen.
  * @returns what stood in the way, if anything
  */
-export async function takeRepairSteps(steps: readonly RepairStep[], views: readonly NodeView[], call: Call, login: HandOverLogin): Promise<string | undefined> {
+export async function takeRepairSteps(steps: readonly RepairStep[], views: readonly NodeView[], { call, login, hold }: RepairMeans): Promise<string | undefined> {
   const kind = steps[0]?.kind;
   if (kind === "move") return moveBack(steps.filter((step) => step.kind === "move").slice(0, movesAtATime), mastersOf(views), call, login);
   const now = steps.filter((step) => step.kind === kind).slice(0, movesAtATime);
   for (const step of now) {
     try {
-      if (step.kind !== "move") await takeStep(step, views, call);
+      if (step.kind !== "move") await takeStep(step, views, call, hold);
     } catch (error) {
       return `${step.kind}: ${error instanceof Error ? error.message : String(error)}`;
     }
@@ -42,7 +51,7 @@ async function moveBack(steps: readonly Extract<RepairStep, { kind: "move" }>[],
   }
 }
 
-async function takeStep(step: Exclude<RepairStep, { kind: "move" }>, views: readonly NodeView[], call: Call): Promise<void> {
+async function takeStep(step: Exclude<RepairStep, { kind: "move" }>, views: readonly NodeView[], call: Call, hold: MigrationHold): Promise<void> {
   switch (step.kind) {
     case "evict":
       // By all at once: whoever still knows it would tell the others of it.
@@ -61,6 +70,10 @@ async function takeStep(step: Exclude<RepairStep, { kind: "move" }>, views: read
     }
     case "replicate":
       await call(step.replica.node, ["CLUSTER", "REPLICATE", step.master.id]);
+      return;
+    case "exchange":
+      for (const view of [step.replica, step.partner]) await hold.keep(view.node);
+      await call(step.replica.node, ["CLUSTER", "REPLICATE", step.to.id]);
   }
 }
 

@@ -5,14 +5,17 @@ import { nodeName } from "../../components/cluster-plan.ts";
 import type { NodeView } from "../../components/formation-plan.ts";
 import { outlineScale, planScale } from "../../components/scale-plan.ts";
 import type { ScaleGoal, ScaleOutline, ScaleStep } from "../../components/scale-plan.ts";
+import { describeScale } from "../../components/scale-text.ts";
+import { placeReplicas } from "../../components/topology.ts";
 import { Random } from "../support/random.ts";
-import { addressOf, SimulatedCluster, sizesOf } from "./support/simulated-cluster.ts";
+import { addressOn, SimulatedCluster, sizesOf } from "./support/simulated-cluster.ts";
 
 /** Nothing is cut off. */
 const whole = (bound: number): number => bound - 1;
 
-function goalOf(indices: readonly number[], replicasPerMaster: number, leaving: readonly number[], layout?: readonly string[]): ScaleGoal {
-  return { nodes: indices.map(addressOf), masters: indices.length / (replicasPerMaster + 1), replicasPerMaster, leaving: leaving.map(addressOf), layout };
+function goalOf(indices: readonly number[], replicasPerMaster: number, leaving: readonly number[], layout?: readonly string[], hosts: readonly number[] = [1]): ScaleGoal {
+  const addresses = (all: readonly number[]) => all.map((index) => addressOn(hosts, index));
+  return { nodes: addresses(indices), masters: indices.length / (replicasPerMaster + 1), replicasPerMaster, leaving: addresses(leaving), layout };
 }
 
 const range = (from: number, until: number): number[] => Array.from({ length: until - from }, (_, index) => from + index);
@@ -98,6 +101,18 @@ test("a shard that was added in part goes back as it was", () => {
   assert.deepEqual(cluster.layout(), layout);
 });
 
+test("a shard that is added on one new host gets a replica from another one, and gives that shard its own, before slots come to it", () => {
+  const hosts = [1, 2, 3, 2, 3, 1, 4, 4];
+  const cluster = new SimulatedCluster(3, 1, whole, hosts);
+  [6, 7].forEach((index) => cluster.start(index));
+  const goal = goalOf(range(0, 8), 1, [], cluster.layout(), hosts);
+  const { follow } = outline(cluster, goal);
+  assert.deepEqual(follow.map(({ replica, master, surplus }) => [port(replica), port(master), surplus]), [[7004, 7007, false], [7008, 7001, false]]);
+  assert.deepEqual(describeScale(outline(cluster, goal), goal).slice(0, 3), ["from 3 masters to 4:", "add 127.0.0.4:7007 as a master, with 127.0.0.2:7004 as its replica", "add 127.0.0.4:7008 as a replica of 127.0.0.1:7001"]);
+  assert.deepEqual(complete(cluster, goal), ["meet", "follow", "wait", "follow", "wait", "move"]);
+  assert.deepEqual(placeReplicas(cluster.look(), 1), []);
+});
+
 test("a node that nobody has declared, or that holds what is not the cluster's, is refused by name", () => {
   const cluster = new SimulatedCluster(4, 1, whole);
   const step = planScale(cluster.look(), goalOf(range(0, 6), 1, []));
@@ -124,10 +139,10 @@ test("a member that leaves and does not answer is forgotten if it owns nothing, 
 test("from any cluster to any other, cut off and failed over anywhere, the declaration changed on the way: all comes to its end and nothing is lost", () => {
   const shape = fc.record({ masters: fc.integer({ min: 3, max: 5 }), replicasPerMaster: fc.integer({ min: 1, max: 2 }), order: fc.array(fc.nat(), { minLength: 20, maxLength: 20 }), kept: fc.nat() });
   fc.assert(
-    fc.property(fc.record({ masters: fc.integer({ min: 3, max: 5 }), replicasPerMaster: fc.integer({ min: 1, max: 2 }) }), fc.array(shape, { minLength: 1, maxLength: 3 }), fc.nat(), (first, goals, seed) => {
+    fc.property(fc.record({ masters: fc.integer({ min: 3, max: 5 }), replicasPerMaster: fc.integer({ min: 1, max: 2 }) }), fc.array(shape, { minLength: 1, maxLength: 3 }), fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 7 }), fc.nat(), (first, goals, hosts, seed) => {
       const random = new Random(seed + 1);
       const dice = (bound: number): number => random.below(bound);
-      const cluster = new SimulatedCluster(first.masters, first.replicasPerMaster, dice);
+      const cluster = new SimulatedCluster(first.masters, first.replicasPerMaster, dice, hosts);
       const layout = cluster.layout();
       let declared = range(0, first.masters * (first.replicasPerMaster + 1));
       const everDeclared = new Set(declared);
@@ -138,7 +153,7 @@ test("from any cluster to any other, cut off and failed over anywhere, the decla
         declared = [...staying.sort((a, b) => a - b), ...Array.from({ length: size - staying.length }, () => next++)];
         declared.forEach((index) => everDeclared.add(index));
         declared.forEach((index) => cluster.start(index));
-        const goal = goalOf(declared, replicasPerMaster, [...everDeclared].filter((index) => !declared.includes(index)), layout);
+        const goal = goalOf(declared, replicasPerMaster, [...everDeclared].filter((index) => !declared.includes(index)), layout, hosts);
         const isLast = turn === goals.length - 1;
         let step: ScaleStep | undefined;
         const looksUntilChange = isLast ? Infinity : dice(12);

@@ -8,17 +8,30 @@ import { DriftRounds, formation, keyCount, limitMs, live, node, processOf, recor
 import type { DriftingEnvironment } from "./support/drifting-environment.ts";
 import type { Shard } from "./support/drifting-environment.ts";
 
+/** Two nodes on each. */
+const hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+
 describe("drift of the cluster", () => {
   let rounds: DriftRounds;
   let drifting: DriftingEnvironment;
   let ports: readonly [number, number, number, number, number, number];
 
   before(async () => {
-    rounds = await DriftRounds.start();
+    rounds = await DriftRounds.start(hosts);
     drifting = rounds.drifting;
     ports = drifting.environment.nodePorts as unknown as typeof ports;
   });
   after(() => rounds.stop());
+
+  /** `IP:port` of a node. */
+  function at(port: number): string {
+    return `${drifting.environment.hostOf(port)}:${port}`;
+  }
+
+  /** Hosts of each shard's nodes. */
+  async function hostsOfShards(): Promise<string[][]> {
+    return (await drifting.shards()).map(({ master, replicas }) => [master, ...replicas].map((port) => drifting.environment.hostOf(port)));
+  }
 
   test("of slots is named by slot, and put right with their keys, beside a replica turned to another master", async () => {
     const keys = async (): Promise<number> => (await Promise.all((await drifting.shards()).map(async ({ master }) => Number((await drifting.tell(master, ["DBSIZE"]))[0])))).reduce((sum, count) => sum + count, 0);
@@ -30,15 +43,11 @@ describe("drift of the cluster", () => {
     await rounds.mend([
       {
         name: "a replica turned to another master",
-        inject: async () => {
-          await drifting.tell(turned, ["CLUSTER", "REPLICATE", (await drifting.members()).get(second.master)!.id]);
-          // While it copies, that is seen too.
-          await waitFor("it has copied its master", limitMs, async () => String((await drifting.tell(turned, ["INFO", "replication"]))[0]).includes("master_link_status:up"));
-        },
-        found: [[`cluster: master 127.0.0.1:${first.master}`, "cluster", /^none$/], [`cluster: master 127.0.0.1:${second.master}`, "cluster", /^2: /]],
+        inject: () => drifting.turn(turned, second.master),
+        found: [[`cluster: master ${at(first.master)}`, "cluster", /^none$/], [`cluster: master ${at(second.master)}`, "cluster", /^2: /]],
         mended: [formation],
       },
-      { name: "slots moved", inject: () => drifting.moveSlots(moved, first.master, second.master), found: [["cluster: slots 0-39", "slots", new RegExp(`127\\.0\\.0\\.1:${second.master}$`)]], mended: [formation] },
+      { name: "slots moved", inject: () => drifting.moveSlots(moved, first.master, second.master), found: [["cluster: slots 0-39", "slots", new RegExp(`with ${at(second.master)}$`)]], mended: [formation] },
       { name: "a slot left on the move", inject: () => drifting.moveSlots([third.firstSlot + 7], third.master, second.master, true), found: [[`cluster: slots ${third.firstSlot + 7}`, "slots", /left on the move/]], mended: [formation] },
     ]);
     const uncovered = String(first.firstSlot + 3);
@@ -50,7 +59,7 @@ describe("drift of the cluster", () => {
           for (const port of states) await drifting.tell(port, ["CLUSTER", "DELSLOTS", uncovered]);
           await waitFor("all masters know", limitMs, async () => (await Promise.all(states.map((port) => drifting.tell(port, ["CLUSTER", "INFO"])))).every(([text]) => String(text).includes("cluster_state:fail")));
         },
-        found: [["cluster: slots", "cluster", new RegExp(`^${uncovered} with none$`)], ...states.map((port) => [`cluster: member 127.0.0.1:${port}`, "cluster", /cluster_state:fail/] as const)],
+        found: [["cluster: slots", "cluster", new RegExp(`^${uncovered} with none$`)], ...states.map((port) => [`cluster: member ${at(port)}`, "cluster", /cluster_state:fail/] as const)],
         mended: [formation],
       },
     ]);
@@ -58,15 +67,20 @@ describe("drift of the cluster", () => {
   });
 
   test("of members is named by member: forgotten, met in", async () => {
-    const shards = await drifting.shards();
-    const forgotten = shards[2]!.replicas[0]!;
+    const shards = (await drifting.shards()) as unknown as [Shard, Shard, Shard];
+    const forgotten = shards[2].replicas[0]!;
+    // Of the three shards in a ring over the hosts, the first two have a replica each that belongs on the host of one of them.
+    const [one, other] = shards;
+    assert.deepEqual((await hostsOfShards()).map((pair) => new Set(pair).size), [2, 2, 2], "they were made on hosts apart");
+    const crowded = [[one, other], [other, one]].flatMap(([shard, from]) => from!.replicas.filter((replica) => drifting.environment.hostOf(replica) === drifting.environment.hostOf(shard!.master)).map((replica) => ({ replica, master: shard!.master })));
+    assert.ok(crowded.length > 0);
     const others = ports.filter((port) => port !== forgotten);
     const members = await drifting.members();
     const foreign = await drifting.foreignNode(ports[0]);
     let second: Child | undefined;
     try {
       await rounds.mend([
-        { name: "a node forgotten", inject: async () => { for (const port of others) await drifting.tell(port, ["CLUSTER", "FORGET", members.get(forgotten)!.id]); }, found: [[`cluster: member 127.0.0.1:${forgotten}`, "cluster", /^unknown to 127/]], mended: [formation] },
+        { name: "a node forgotten", inject: async () => { for (const port of others) await drifting.tell(port, ["CLUSTER", "FORGET", members.get(forgotten)!.id]); }, found: [[`cluster: member ${at(forgotten)}`, "cluster", /^unknown to 127/]], mended: [formation] },
         {
           name: "a foreign node met in",
           inject: async () => {
@@ -78,6 +92,15 @@ describe("drift of the cluster", () => {
           mended: [formation, "update dev"],
         },
         {
+          name: "replicas on their masters' hosts",
+          inject: async () => {
+            await drifting.turn(one.replicas[0]!, other.master);
+            await drifting.turn(other.replicas[0]!, one.master);
+          },
+          found: crowded.map(({ replica, master }) => [`cluster: replica ${at(replica)}`, "cluster", new RegExp(`^on the same one, ${drifting.environment.hostOf(master)}$`)]),
+          mended: [formation],
+        },
+        {
           name: "a second proxy with the same files",
           inject: async () => {
             second = await drifting.secondProxy();
@@ -86,6 +109,7 @@ describe("drift of the cluster", () => {
           mended: ["update dev-proxy-process"],
         },
       ]);
+      assert.deepEqual((await hostsOfShards()).map((pair) => new Set(pair).size), [2, 2, 2]);
       assert.deepEqual([second?.end, await drifting.tell(foreign.port, ["PING"])], [undefined, ["PONG"]], "what is not declared is left alone");
     } finally {
       await second?.stop();
@@ -100,6 +124,7 @@ describe("drift of the cluster", () => {
       return all.every(({ replicas }) => replicas.length > 0) && all;
     });
     const [misnamed, reset, paused] = shards.map(({ replicas }) => replicas[0]!) as [number, number, number];
+    const hostOf = (port: number): string => drifting.environment.hostOf(port);
     await rounds.mend([
       live(drifting, shards[0]!.master, "the writes of clients paused", "writes of clients", ["CLIENT", "PAUSE", "600000", "WRITE"], /^held back/),
       {
@@ -108,21 +133,21 @@ describe("drift of the cluster", () => {
           await drifting.tell(misnamed, ["CONFIG", "SET", "cluster-announce-ip", "127.0.0.9"]);
           await waitFor("all know the other address", limitMs, async () => (await Promise.all(ports.filter((port) => port !== misnamed).map((port) => drifting.tell(port, ["CLUSTER", "NODES"])))).every(([text]) => String(text).includes(` 127.0.0.9:${misnamed}@`)));
         },
-        found: [[node(misnamed, "parameter cluster-announce-ip"), "live", /^127\.0\.0\.9$/], [`cluster: member 127.0.0.1:${misnamed}`, "cluster", new RegExp(`^known as 127\\.0\\.0\\.9:${misnamed}$`)]],
-        mended: [processOf(misnamed), formation],
+        found: [[node(misnamed, "parameter cluster-announce-ip", hostOf(misnamed)), "live", /^127\.0\.0\.9$/], [`cluster: member ${at(misnamed)}`, "cluster", new RegExp(`^known as 127\\.0\\.0\\.9:${misnamed}$`)]],
+        mended: [processOf(misnamed, hostOf(misnamed)), formation],
       },
       {
         name: "a replica reset",
         inject: async () => { await drifting.tell(reset, ["CLUSTER", "RESET", "SOFT"]); },
         // That its master has no replica is not said while another node does not answer.
-        found: [[`cluster: member 127.0.0.1:${reset}`, "cluster", /^in no cluster$/]],
+        found: [[`cluster: member ${at(reset)}`, "cluster", /^in no cluster$/]],
         mended: [formation],
       },
       {
         name: "all clients of a node paused",
         inject: async () => { await drifting.tell(paused, ["CLIENT", "PAUSE", "600000", "ALL"]); },
-        found: [[node(paused, "answers"), "restart", /CLIENT PAUSE/], [`cluster: member 127.0.0.1:${paused}`, "cluster", /Command timed out/]],
-        mended: [processOf(paused), formation],
+        found: [[node(paused, "answers", hostOf(paused)), "restart", /CLIENT PAUSE/], [`cluster: member ${at(paused)}`, "cluster", /Command timed out/]],
+        mended: [processOf(paused, hostOf(paused)), formation],
         restarted: [record(paused)],
       },
     ]);

@@ -75,19 +75,21 @@ export class Environment {
   readonly proxyPort: number;
   readonly adminPort: number;
   readonly #root: string;
+  readonly #hosts: readonly string[];
 
-  private constructor(root: string, nodePorts: readonly number[], [proxyPort, adminPort]: readonly number[]) {
+  private constructor(root: string, nodePorts: readonly number[], hosts: readonly string[], [proxyPort, adminPort]: readonly number[]) {
     this.#root = root;
     this.project = path.join(root, "project");
     this.directory = path.join(root, "environment");
     this.nodePorts = nodePorts;
+    this.#hosts = hosts;
     this.proxyPort = proxyPort!;
     this.adminPort = adminPort!;
   }
 
   /** Makes the environment and brings it up (about 15 s). `stop` must be called in the end. */
-  static async start(overrides: Readonly<Record<string, unknown>> = {}): Promise<Environment> {
-    const environment = await Environment.prepare(overrides);
+  static async start(overrides: Readonly<Record<string, unknown>> = {}, hosts?: readonly string[]): Promise<Environment> {
+    const environment = await Environment.prepare(overrides, hosts);
     try {
       await environment.succeed("up", "--yes", "--skip-preview");
     } catch (error) {
@@ -100,11 +102,12 @@ export class Environment {
   /**
    * Makes the environment with an empty stack: nothing of it runs. `stop` must be called in the end.
    * @param overrides stack configuration by key, without the project's name
+   * @param hosts IP addresses of this machine, dealt to the nodes in turn
    */
-  static async prepare(overrides: Readonly<Record<string, unknown>> = {}): Promise<Environment> {
+  static async prepare(overrides: Readonly<Record<string, unknown>> = {}, hosts: readonly string[] = ["127.0.0.1"]): Promise<Environment> {
     const nodePorts = await findFreePorts(6, 10_000);
     const root = realpathSync(mkdtempSync(path.join(tmpdir(), "redis-access-environment-")));
-    const environment = new Environment(root, nodePorts, await findFreePorts(2));
+    const environment = new Environment(root, nodePorts, hosts, await findFreePorts(2));
     environments.add(environment);
     try {
       environment.#copyProject();
@@ -117,13 +120,18 @@ export class Environment {
     return environment;
   }
 
+  /** IP address of the node with this port; 127.0.0.1 of one that is not the environment's. */
+  hostOf(port: number): string {
+    return this.#hosts[Math.max(0, this.nodePorts.indexOf(port)) % this.#hosts.length]!;
+  }
+
   /** Writes the stack's configuration: the environment's own ports and directory, and what is given, which goes before them. */
   configure(overrides: Readonly<Record<string, unknown>> = {}): void {
     const file = path.join(this.project, "stacks", `Pulumi.${this.stack}.yaml`);
     const before = existsSync(file) ? (parse(readFileSync(file, "utf8")) as Readonly<Record<string, unknown>>) : {};
     const config = {
       directory: this.directory,
-      nodes: this.nodePorts.map((port) => `127.0.0.1:${port}`),
+      nodes: this.nodePorts.map((port) => `${this.hostOf(port)}:${port}`),
       proxyListen: `127.0.0.1:${this.proxyPort}`,
       adminListen: `127.0.0.1:${this.adminPort}`,
       nodeTimeoutMs: 1000,

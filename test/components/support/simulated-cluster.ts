@@ -6,6 +6,7 @@ import type { NodeView } from "../../../components/formation-plan.ts";
 import type { ScaleStep } from "../../../components/scale-plan.ts";
 import { listSlots, writeSlots } from "../../../components/slot-ranges.ts";
 import type { SlotRange } from "../../../components/slot-ranges.ts";
+import type { RepairStep } from "../../../components/topology.ts";
 
 interface SimulatedNode {
   readonly node: NodeAddress;
@@ -22,7 +23,12 @@ interface SimulatedNode {
 export type Dice = (bound: number) => number;
 
 export function addressOf(index: number): NodeAddress {
-  return { host: "127.0.0.1", port: 7001 + index };
+  return addressOn([1], index);
+}
+
+/** As `addressOf`, on several hosts: the last numbers of their addresses are dealt to the nodes in turn. */
+export function addressOn(hosts: readonly number[], index: number): NodeAddress {
+  return { host: `127.0.0.${hosts[index % hosts.length]!}`, port: 7001 + index };
 }
 
 /**
@@ -32,10 +38,13 @@ export function addressOf(index: number): NodeAddress {
 export class SimulatedCluster {
   readonly #nodes = new Map<string, SimulatedNode>();
   readonly #dice: Dice;
+  readonly #hosts: readonly number[];
   #ids = 0;
 
-  constructor(masters: number, replicasPerMaster: number, dice: Dice) {
+  /** @param hosts of its nodes, as for `addressOn` */
+  constructor(masters: number, replicasPerMaster: number, dice: Dice, hosts: readonly number[] = [1]) {
     this.#dice = dice;
+    this.#hosts = hosts;
     const members = Array.from({ length: masters * (replicasPerMaster + 1) }, (_, index) => this.start(index));
     members.forEach((member, index) => {
       member.known = new Set(members.map(({ id }) => id));
@@ -48,7 +57,7 @@ export class SimulatedCluster {
 
   /** Starts a node that is in no cluster; one that runs is left alone. */
   start(index: number): SimulatedNode {
-    const node = addressOf(index);
+    const node = addressOn(this.#hosts, index);
     const running = this.#nodes.get(nodeName(node));
     if (running !== undefined) return running;
     const id = this.#newId();
@@ -102,6 +111,12 @@ export class SimulatedCluster {
       case "wait":
       case "replace":
     }
+  }
+
+  /** Does what turns a replica to another master, wholly. */
+  turn(step: RepairStep): void {
+    assert.ok(step.kind === "replicate" || step.kind === "exchange", step.kind);
+    this.#replicate(this.#at(step.replica), this.#at(step.kind === "exchange" ? step.to : step.master));
   }
 
   /** A replica becomes the master of its shard. */

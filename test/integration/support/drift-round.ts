@@ -24,17 +24,18 @@ export const keyCount = 500;
 export const formation = "update dev-redis-formation";
 
 /** A finding's subject and thing, of a node. */
-export const node = (port: number, thing: string): string => `node 127.0.0.1:${port}: ${thing}`;
+export const node = (port: number, thing: string, host = "127.0.0.1"): string => `node ${host}:${port}: ${thing}`;
 /** The name of a node's resource. */
-export const resource = (port: number, part: string): string => `dev-redis-127.0.0.1-${port}-${part}`;
+export const resource = (port: number, part: string, host = "127.0.0.1"): string => `dev-redis-${host}-${port}-${part}`;
 /** What an update does to a node's process, be it told or started anew. */
-export const processOf = (port: number): string => `update ${resource(port, "process")}`;
+export const processOf = (port: number, host?: string): string => `update ${resource(port, "process", host)}`;
 /** A node's process record, from the environment's directory. */
 export const record = (port: number): string => `nodes/${port}/redis-server.process`;
 
 /** A running node told something, which an update takes back while it runs. */
 export function live(drifting: DriftingEnvironment, port: number, name: string, thing: string, command: readonly [string, ...string[]], actual: RegExp): Kind {
-  return { name, inject: async () => { await drifting.tell(port, command); }, found: [[node(port, thing), "live", actual]], mended: [processOf(port)] };
+  const host = drifting.environment.hostOf(port);
+  return { name, inject: async () => { await drifting.tell(port, command); }, found: [[node(port, thing, host), "live", actual]], mended: [processOf(port, host)] };
 }
 
 /** One environment through its rounds: what an earlier one left unmended is not told of the later ones. */
@@ -48,9 +49,12 @@ export class DriftRounds {
     this.drifting = drifting;
   }
 
-  /** Brings an environment up, with keys in it. `stop` must be called in the end. */
-  static async start(): Promise<DriftRounds> {
-    const drifting = await DriftingEnvironment.start();
+  /**
+   * Brings an environment up, with keys in it. `stop` must be called in the end.
+   * @param hosts as those of `Environment.prepare`
+   */
+  static async start(hosts?: readonly string[]): Promise<DriftRounds> {
+    const drifting = await DriftingEnvironment.start(hosts);
     await drifting.fill(keyCount);
     return new DriftRounds(drifting);
   }

@@ -51,10 +51,11 @@ export class DriftingEnvironment {
     this.#pem = { ca: read("ca.crt"), cert: read("server.crt"), key: read("server.key") };
   }
 
-  static async start(): Promise<DriftingEnvironment> {
+  /** @param hosts as those of `Environment.prepare` */
+  static async start(hosts?: readonly string[]): Promise<DriftingEnvironment> {
     // Otherwise Redis itself may send a replica back that was turned to another master, before anybody has looked.
     // A busy machine must not have a replica take over by itself: what follows from that is not what was injected.
-    const environment = await Environment.start({ nodeTimeoutMs: 3000, redisParameters: { "cluster-allow-replica-migration": false } });
+    const environment = await Environment.start({ nodeTimeoutMs: 3000, redisParameters: { "cluster-allow-replica-migration": false } }, hosts);
     return new DriftingEnvironment(environment, (await environment.outputs()).passwords["alice"]!);
   }
 
@@ -73,7 +74,7 @@ export class DriftingEnvironment {
   }
 
   #accessOf(port: number): NodeAccess {
-    return { host: "127.0.0.1", port, caFile: "", certFile: "", keyFile: "", pem: this.#pem, user: "alice", password: this.#password };
+    return { host: this.environment.hostOf(port), port, caFile: "", certFile: "", keyFile: "", pem: this.#pem, user: "alice", password: this.#password };
   }
 
   /** Writes `key:0` to `key:<count - 1>`, each to the master that owns it. */
@@ -152,6 +153,12 @@ export class DriftingEnvironment {
     return child;
   }
 
+  /** Turns a replica to another master, and waits until it has copied that one: while it copies, that is seen too. */
+  async turn(replica: number, master: number): Promise<void> {
+    await this.tell(replica, ["CLUSTER", "REPLICATE", (await this.members()).get(master)!.id]);
+    await waitFor("it has copied its master", limitMs, async () => String((await this.tell(replica, ["INFO", "replication"]))[0]).includes("master_link_status:up"));
+  }
+
   /** Starts a redis-server by hand, and waits until it answers. */
   startByHand(port: number, args: readonly string[]): Promise<Child> {
     return startByHand(this.environment, port, args, () => this.tell(port, ["PING"]));
@@ -166,7 +173,7 @@ export class DriftingEnvironment {
       await this.tell(to, ["CLUSTER", "SETSLOT", slot, "IMPORTING", source]);
       await this.tell(from, ["CLUSTER", "SETSLOT", slot, "MIGRATING", target]);
       const [keys] = (await this.tell(from, ["CLUSTER", "GETKEYSINSLOT", slot, "100"])) as [string[]];
-      if (keys.length > 0) await this.tell(from, ["MIGRATE", "127.0.0.1", String(to), "", "0", "5000", "AUTH2", "alice", this.#password, "KEYS", ...keys]);
+      if (keys.length > 0) await this.tell(from, ["MIGRATE", this.environment.hostOf(to), String(to), "", "0", "5000", "AUTH2", "alice", this.#password, "KEYS", ...keys]);
       if (leaveOpen) continue;
       for (const port of [to, from, ...masters]) await this.tell(port, ["CLUSTER", "SETSLOT", slot, "NODE", target]);
     }

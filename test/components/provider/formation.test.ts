@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { nodeName } from "../../../components/cluster-plan.ts";
+import { formCluster } from "../../../components/provider/formation.ts";
+import type { FormationPorts } from "../../../components/provider/formation.ts";
+import type { TopologyDeclaration } from "../../../components/topology.ts";
+import { addressOn, SimulatedCluster } from "../support/simulated-cluster.ts";
+
+/** The second and the third shard's replicas have each other's place: the second one's is on its master's host. */
+const hosts = [1, 2, 3, 3, 2, 1];
+const nodes = hosts.map((_, index) => addressOn(hosts, index));
+
+/** Forms a cluster on these hosts, and says what it was told; `refuse` is answered with an error. */
+async function form(formed: TopologyDeclaration | undefined, refuse = ""): Promise<{ calls: string[]; error: unknown }> {
+  const cluster = new SimulatedCluster(3, 1, (bound) => bound - 1, hosts);
+  const calls: string[] = [];
+  let looks = 0;
+  let seen = cluster.look();
+  const ports: FormationPorts = {
+    // A look is at all nodes at once.
+    observe: (node) => {
+      if (looks++ % nodes.length === 0) seen = cluster.look();
+      return Promise.resolve(seen.find((view) => nodeName(view.node) === nodeName(node))!);
+    },
+    memory: () => Promise.reject(new Error("nobody asks")),
+    call: (node, command) => {
+      const words = command.join(" ");
+      calls.push(`${node.port} ${words}`);
+      if (refuse !== "" && words.startsWith(refuse)) return Promise.reject(new Error("NOPERM"));
+      if (words.endsWith("barrier 1")) assert.ok(seen.every(({ inSync }) => inSync));
+      if (words.startsWith("CONFIG GET")) return Promise.resolve([command[2], "1"]);
+      const master = seen.find(({ id }) => id === command[2]);
+      if (master !== undefined) cluster.turn({ kind: "replicate", replica: seen.find((view) => view.node === node)!, master });
+      return Promise.resolve("OK");
+    },
+    createCluster: () => Promise.reject(new Error("there is one")),
+    now: () => looks * 100,
+    pause: () => Promise.resolve(),
+  };
+  const task = { nodes, masters: 3, limitMs: 10_000, graceMs: 5000, login: { user: "", password: "" }, ...(formed !== undefined && { formed }) };
+  const error = await formCluster(task, ports).then(() => undefined, (reason: unknown) => reason);
+  return { calls: calls.map((call) => call.replace(/[0-9a-f]{40}/, (id) => String(cluster.look().find((view) => view.id === id)?.node.port))), error };
+}
+
+const exchange = [
+  ...[7005, 7004].flatMap((port) => [`${port} CONFIG GET cluster-migration-barrier`, `${port} CONFIG SET cluster-migration-barrier 1000`]),
+  "7005 CLUSTER REPLICATE 7001",
+  "7004 CLUSTER REPLICATE 7002",
+  ...[7005, 7004].map((port) => `${port} CONFIG SET cluster-migration-barrier 1`),
+];
+
+test("two replicas that change places are kept from migrating by themselves until both have copied, in a cluster that was formed and in one that is new", async () => {
+  assert.deepEqual(await form({ replicasPerMaster: 1, layout: undefined }), { calls: exchange, error: undefined });
+  assert.deepEqual(await form(undefined), { calls: exchange, error: undefined });
+});
+
+test("they are let go where the exchange comes to no end", async () => {
+  const { calls, error } = await form({ replicasPerMaster: 1, layout: undefined }, "CLUSTER REPLICATE");
+  assert.match(String(error), /after 10 s still: exchange: NOPERM/);
+  assert.deepEqual(calls.slice(-2), exchange.slice(-2));
+  assert.equal(calls.filter((call) => call.includes("CONFIG GET")).length, 2);
+});
