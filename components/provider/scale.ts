@@ -56,9 +56,15 @@ export async function foretellScale(goal: ScaleGoal, isNew: (node: NodeAddress) 
   const outline = outlineScale([...views, ...missing.map(futureNode)], goal);
   if (!("kind" in outline)) {
     await checkRoom(outline, (node) => (silent.has(nodeName(node)) ? undefined : ports.memory(node)));
-    for (const line of describeScale(outline, goal)) report.say(line);
+    tellPlan(outline, goal, report);
   } else if (outline.kind === "refuse") throw new FormationError(outline.reason);
   else report.say(`what will move cannot be told yet: ${outline.kind === "wait" ? outline.reason : `${nodeName(outline.successor.node)} has yet to take over`}`);
+}
+
+/** In one piece: the engine shows what comes side by side in any order. */
+function tellPlan(outline: ScaleOutline, goal: ScaleGoal, report: Report): void {
+  const lines = describeScale(outline, goal);
+  if (lines.length > 0) report.say(lines.join("\n"));
 }
 
 /** A node that is yet to be started: alone and empty. */
@@ -134,7 +140,7 @@ class ScaleRun {
       }
       if (!this.#hasRoom) await checkRoom(outline, (node) => this.#ports.memory(node));
       this.#hasRoom = true;
-      if (!this.#told) for (const line of describeScale(outline, this.#task.goal)) this.#report.say(line);
+      if (!this.#told) tellPlan(outline, this.#task.goal, this.#report);
       this.#told = true;
     }
     return planScale(views, this.#task.goal);

@@ -49,6 +49,20 @@ test("what the code says otherwise than at the last update is told apart from wh
   ]);
 });
 
+test("what the code has changed is told in an operator's words, and what is made or removed by the component that it is a part of", () => {
+  const cluster = `${stack}redis-access:index:RedisCluster::dev-redis`;
+  const part = resource(node, "dev-redis-127.0.0.1-7001-new.conf", "redisaccess:index:File", {});
+  const component = resource(cluster, "dev-redis-127.0.0.1-7001", "redis-access:index:RedisNode", {});
+  for (const [op, declared] of [["create", "in the code"], ["delete", "no longer in the code"]] as const) {
+    const told = reportDrift([planned({ ...component, urn: node }, op), planned(part, op), planned(key, "update", ["sha256"]), planned(nodeProcess, "update", ["nodeDeclaration", "reloadOn", "restartOn", "args"])]);
+    assert.deepEqual(told.map(({ subject, thing, declared: said }) => [subject, thing, said]), [
+      ["cluster", "dev-redis-127.0.0.1-7001", declared],
+      ["node 127.0.0.1:7001", "dev-redis-127.0.0.1-7001-server.key", "otherwise since the last update (content)"],
+      ["node 127.0.0.1:7001", "dev-redis-127.0.0.1-7001-process", "otherwise since the last update (configuration, what it reads, args)"],
+    ]);
+  }
+});
+
 test("what differs in a resource that the code has no more goes with it", () => {
   const [inside, whole] = reportDrift([refreshed(nodeProcess), planned(nodeProcess, "delete")]);
   assert.deepEqual([inside!.thing, inside!.mend, whole!.thing, whole!.mend], ["parameter maxmemory", "apply", "dev-redis-127.0.0.1-7001-process", "apply"]);

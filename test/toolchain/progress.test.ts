@@ -29,9 +29,9 @@ test("a step that only looks, or leaves a resource as it is, is not told", () =>
   assert.deepEqual(describeProgress([step("same", "a"), step("read", "b"), step("refresh", "c"), {}]), []);
 });
 
-test("a mended resource is told by its name, and by what was not as declared", () => {
+test("a mended resource is told by its name, and by what differed", () => {
   const events = [step("update", "node-server.key", undefined, ["mode", "owner"]), step("create", "node-pem-bundle.cas"), step("delete", "node-old.crt")];
-  assert.deepEqual(describeProgress(events), ["  changed node-server.key (mode, owner was not as declared)", "  made node-pem-bundle.cas", "  removed node-old.crt"]);
+  assert.deepEqual(describeProgress(events), ["  changed node-server.key (mode, owner)", "  made node-pem-bundle.cas", "  removed node-old.crt"]);
 });
 
 test("many resources at a time are counted", () => {
@@ -63,8 +63,16 @@ test("what people wait for is told by itself, after what it needed", () => {
   const type = "redisaccess:index:Process";
   const events = [step("create", "node-process", type), ...Array.from({ length: 9 }, (_, index) => step("create", `file-${index}`))];
   assert.deepEqual(describeProgress(events), ["  made 9 resources", "  node: runs"]);
-  assert.deepEqual(describeProgress([step("update", "node-process", type, ["state"])]), ["  node: runs again (state was not as declared)"]);
+  assert.deepEqual(describeProgress([step("update", "node-process", type, ["state"])]), ["  node: runs again (state)"]);
   assert.deepEqual(describeProgress([step("delete", "node-process", type)]), ["  node: stopped"]);
+});
+
+test("a program that was told what has changed is not said to run again", () => {
+  const type = "redisaccess:index:Process";
+  const updated = (before: object, after: object): EngineEvent => ({ resOutputsEvent: { metadata: { op: "update", type, urn: urn(type, "node-process"), diffs: ["reloadOn", "nodeDeclaration", "drift"], old: { outputs: { ...before } }, new: { outputs: { ...after } } } } });
+  assert.deepEqual(describeProgress([updated({ state: "running", pid: 7 }, { state: "running", pid: 7 })]), ["  node: goes on running (what it reads, configuration)"]);
+  assert.deepEqual(describeProgress([updated({ state: "running", pid: 7 }, { state: "running", pid: 8 })]), ["  node: runs again (what it reads, configuration)"]);
+  assert.deepEqual(describeProgress([updated({ state: "stopped", pid: 0 }, { state: "running", pid: 8 })]), ["  node: runs again (what it reads, configuration)"]);
 });
 
 test("a replacement is told once", () => {

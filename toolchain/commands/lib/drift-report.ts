@@ -1,5 +1,6 @@
 import type { Finding, Mend } from "../../../components/drift.ts";
 import type { EngineEvent, ResourceState, StepMetadata } from "./engine-events.ts";
+import { consequences, propertyWords } from "./property-words.ts";
 
 /** One difference between what is declared and what is, with what it is about and what comes of it. */
 export interface Difference extends Omit<Finding, "mend"> {
@@ -45,12 +46,6 @@ const quiet: ReadonlySet<string> = new Set(["same", "read", "refresh"]);
 /** Properties whose difference the findings of a resource tell already. */
 const toldByFindings: ReadonlySet<string> = new Set(["drift", "sha256", "mode", "owner", "state", "fingerprint"]);
 
-/**
- * Properties that change because another resource does. A difference in the world has its findings; without one, `drift` is among
- * what will be known only once that other resource has changed.
- */
-const consequences: ReadonlySet<string> = new Set(["memberPids", "drift"]);
-
 type Told = Omit<Difference, keyof Outcome | "subject" | "resource">;
 
 /**
@@ -67,7 +62,7 @@ export function reportDrift(events: readonly EngineEvent[]): Difference[] {
   const inWorld = found.flatMap((step) => findingsOf(step).map((told) => ({ ...complete(told, subjectOf(step), step.urn), ...(leaving.has(step.urn) && removal) })));
   const known = new Set(found.map(({ urn }) => urn));
   const drifted = new Set(inWorld.map(({ resource }) => resource));
-  const inCode = planned.flatMap((step) => changesOf(step, known.has(step.urn), drifted.has(step.urn)).map((told) => complete(told, subjectOf(step), step.urn)));
+  const inCode = planned.filter((step) => !comesWithParent(step, planned)).flatMap((step) => changesOf(step, known.has(step.urn), drifted.has(step.urn)).map((told) => complete(told, subjectOf(step), step.urn)));
   return [...inWorld, ...inCode].sort((a, b) => a.subject.localeCompare(b.subject, "en", { numeric: true }));
 }
 
@@ -103,7 +98,17 @@ function changesOf({ op, urn, diffs }: StepMetadata, known: boolean, drifted: bo
   if (op === "create") return known ? [] : [{ thing, declared: "in the code", actual: "not made yet", mend: "apply" }];
   if (op === "delete") return [{ thing, declared: "no longer in the code", actual: "still there", mend: "apply" }];
   const changed = (diffs ?? []).filter((property) => !consequences.has(property) && !(drifted && toldByFindings.has(property)));
-  return changed.length === 0 ? [] : [{ thing, declared: `another ${changed.join(", ")} since the last update`, actual: "as the last update left it", mend: "apply" }];
+  return changed.length === 0 ? [] : [{ thing, declared: `otherwise since the last update (${propertyWords(changed).join(", ")})`, actual: "as the last update left it", mend: "apply" }];
+}
+
+/** Whether a resource is made or removed with the component that it is a part of, which is told. */
+function comesWithParent(step: StepMetadata, planned: readonly StepMetadata[]): boolean {
+  const parent = stateOf(step)?.parent;
+  return (step.op === "create" || step.op === "delete") && planned.some(({ op, urn }) => op === step.op && urn === parent);
+}
+
+function stateOf({ old, new: next }: StepMetadata): ResourceState | undefined {
+  return next ?? old ?? undefined;
 }
 
 /** The file or directory that a resource is, as far as a person needs to name it: without what all of the stack's paths share. */
@@ -118,7 +123,6 @@ function nameOf(urn: string): string {
 
 /** A node and a proxy are named by where they listen, which their process says. */
 function nameSubjects(steps: readonly StepMetadata[]): (step: StepMetadata) => string {
-  const stateOf = ({ old, new: next }: StepMetadata): ResourceState | undefined => next ?? old ?? undefined;
   const addresses = new Map(
     steps.flatMap((step) => {
       const state = stateOf(step);

@@ -1,4 +1,5 @@
 import type { Diagnostic, EngineEvent, StepMetadata } from "./engine-events.ts";
+import { consequences, propertyWords } from "./property-words.ts";
 
 /** Operations that only look, or leave a resource as it is. */
 const quiet = new Set(["same", "read", "refresh"]);
@@ -86,18 +87,25 @@ export function errorsIn(events: readonly EngineEvent[]): Diagnostic[] {
   return events.flatMap(({ diagnosticEvent }) => (diagnosticEvent?.severity === "error" ? [diagnosticEvent] : []));
 }
 
-function describeMilestone({ op, urn, type, diffs }: StepMetadata): string | undefined {
-  const texts = milestones[type];
+function describeMilestone(step: StepMetadata): string | undefined {
+  const texts = milestones[step.type];
   if (texts === undefined) return undefined;
-  const name = nameOf(urn).replace(/-(process|formation)$/, "");
-  if (op === "delete") return `  ${name}: ${texts[1]}`;
-  return `  ${name}: ${texts[0]}${op === "create" ? "" : ` again${describeDiffs(diffs)}`}`;
+  const name = nameOf(step.urn).replace(/-(process|formation)$/, "");
+  if (step.op === "delete") return `  ${name}: ${texts[1]}`;
+  if (step.op === "create") return `  ${name}: ${texts[0]}`;
+  return `  ${name}: ${isSameProcess(step) ? "goes on running" : `${texts[0]} again`}${describeDiffs(step.diffs)}`;
+}
+
+/** Whether a program was told, and not started anew. */
+function isSameProcess({ old, new: now }: StepMetadata): boolean {
+  const [before, after] = [old, now].map((state) => state?.outputs?.["pid"]);
+  return typeof before === "number" && before > 0 && before === after && old?.outputs?.["state"] === "running";
 }
 
 function describeDiffs(diffs: StepMetadata["diffs"]): string {
   // What had drifted is a list of its own, for `npm run drift`; its name says nothing to a person.
-  const named = (diffs ?? []).filter((name) => name !== "drift");
-  return named.length === 0 ? "" : ` (${named.join(", ")} was not as declared)`;
+  const named = propertyWords((diffs ?? []).filter((name) => !consequences.has(name)));
+  return named.length === 0 ? "" : ` (${named.join(", ")})`;
 }
 
 /** A message of the engine without the marks that it makes, even without colours, where one would begin: <{%reset%}>. */
