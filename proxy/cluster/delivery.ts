@@ -81,6 +81,7 @@ export class Delivery implements ReplyTarget {
   #timer: NodeJS.Timeout | undefined;
   #over = false;
   #leave: (() => void) | undefined;
+  #recalled: (() => void) | undefined;
 
   /**
    * @param settle gets the whole reply, once
@@ -132,6 +133,18 @@ export class Delivery implements ReplyTarget {
     this.#release();
   }
 
+  /**
+   * Ends a command that waits in Redis, for a client that is there still. What Redis has answered by then (an element that it has
+   * popped, say) is the answer.
+   *
+   * @param gone called where there is no answer, and none will come
+   */
+  recall(gone: () => void): void {
+    this.#recalled = gone;
+    if (this.#lent === undefined) this.#lapse();
+    else this.#lent.letGo();
+  }
+
   /** Takes nothing from a connection that is lent to it alone, until `resume`. */
   pause(): void {
     this.#lent?.pause();
@@ -160,18 +173,26 @@ export class Delivery implements ReplyTarget {
   }
 
   redirected(_exchange: Exchange, redirection: Redirection, error: Buffer): undefined {
-    if (this.#over) return;
+    if (this.#over || this.#lapse()) return;
     this.#release();
     this.#redirect(redirection, error);
   }
 
   lost(_exchange: Exchange, sent: boolean, reason: UpstreamError): void {
-    if (this.#over) return;
+    if (this.#over || this.#lapse()) return;
     this.#release();
     this.#parts = [];
     this.#held = 0;
     if (this.#sink?.reset(reason.message) === false) return;
     this.#lost(sent, reason);
+  }
+
+  /** @returns whether it was recalled: then it ends here */
+  #lapse(): boolean {
+    if (this.#recalled === undefined) return false;
+    this.cancel();
+    this.#recalled();
+    return true;
   }
 
   #isOver(): boolean {
@@ -303,6 +324,7 @@ export class Delivery implements ReplyTarget {
     this.#lent = undefined;
     if (lent === undefined) return;
     lent.resume();
+    if (this.#recalled !== undefined) lent.close("the command that waited was ended");
     this.#context.connections.giveBack(lent);
   }
 }

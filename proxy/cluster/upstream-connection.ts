@@ -131,6 +131,12 @@ export class UpstreamConnection {
     this.#socket.resume();
   }
 
+  /** Has the node end the connection: replies that it has given by then still come. Nothing may be sent any more. */
+  letGo(): void {
+    if (this.#state === "ready") this.#socket.end();
+    else this.close();
+  }
+
   /** Ends the connection now; requests without a reply are lost. */
   close(why = "the proxy closed the connection"): void {
     this.#end(this.#error("UPSTREAM_CLOSED", why));

@@ -100,6 +100,16 @@ export class CommandPerformer {
     this.#own?.resume();
   }
 
+  /**
+   * Ends a command that waits in Redis, but for an answer that Redis has given already: the client is there still.
+   *
+   * @param gone called where there is none, unless the session's own connection is lost with it
+   */
+  recallWaiting(gone: () => void): void {
+    if (this.#own === undefined) this.#host.deliveries.recall(gone);
+    else this.#own.letGo();
+  }
+
   /** Ends a command that waits in Redis: its client leaves. */
   cancelWaiting(): void {
     if (!this.#waiting) return;

@@ -5,17 +5,23 @@
 const VISIT_MS = 3_000;
 /** A client that never pauses is served for so long more; then no further request of it is taken. */
 const LAST_REQUESTS_MS = 2_000;
+/** How long the end of a command that waits in Redis may take: what was popped for the client must not be lost on the way. */
+const RECALL_MS = 2_000;
 
 /** What a session that is to end looks like. */
 export interface DepartureHost {
   /** When the client came or last asked for something, in milliseconds of the monotonic clock. */
   readonly activeAt: () => number;
-  /** Whether the client waits in Redis or listens: that may last for ever. */
-  readonly rests: () => boolean;
+  /** Whether a command of the client waits in Redis: that may last for ever. */
+  readonly waits: () => boolean;
+  /** Whether the client is subscribed. */
+  readonly listens: () => boolean;
   /** Whether an answer is owed to what was taken from the client. */
   readonly owes: () => boolean;
   /** Whether the client has sent what was not taken yet. */
   readonly asked: () => boolean;
+  /** Ends the command that waits in Redis: it is answered all the same, or the session ends. */
+  readonly recall: () => void;
   /** Ends the session. */
   readonly finish: () => void;
 }
@@ -25,6 +31,8 @@ export class Departure {
   readonly #host: DepartureHost;
   /** Whether no further request is taken. What is owed is still written. */
   closing = false;
+  /** The command that waited in Redis was ended. */
+  recalled = false;
   /** The end was asked for. */
   #due = false;
   /** It comes at the first moment at which the client is owed nothing. */
@@ -47,8 +55,8 @@ export class Departure {
   drain(): void {
     if (this.near) return;
     this.#due = true;
-    const { rests, activeAt } = this.#host;
-    if (rests() || performance.now() - activeAt() > VISIT_MS) this.#drainNow();
+    const { waits, listens, activeAt } = this.#host;
+    if (waits() || listens() || performance.now() - activeAt() > VISIT_MS) this.#drainNow();
     else this.#after(VISIT_MS, () => { this.#drainNow(); });
   }
 
@@ -61,8 +69,9 @@ export class Departure {
   /** Ends the session if the moment has come. To be called whenever something was answered. */
   check(): void {
     if (!this.closing && !this.#draining) return;
-    const { rests, owes, asked, finish } = this.#host;
-    if (rests() || !(owes() || (!this.closing && asked()))) finish();
+    const { waits, listens, owes, asked, finish } = this.#host;
+    if (waits()) this.#recall();
+    else if (listens() || !(owes() || (!this.closing && asked()))) finish();
   }
 
   /** The session has ended. */
@@ -78,7 +87,16 @@ export class Departure {
     this.check();
   }
 
+  #recall(): void {
+    if (this.recalled) return;
+    this.recalled = this.closing = true;
+    // A node that hangs neither answers nor lets go.
+    this.#after(RECALL_MS, this.#host.finish);
+    this.#host.recall();
+  }
+
   #after(ms: number, then: () => void): void {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(then, ms);
   }
 }

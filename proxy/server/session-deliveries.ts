@@ -13,7 +13,7 @@ const NOAUTH = encodeError("NOAUTH Authentication required.");
 const NONE: readonly UnderWay[] = [];
 
 /** What is under way for a client, and of no use to anybody when that has gone. */
-export type UnderWay = Pick<Delivery, "cancel" | "lentNode" | "heldBytes"> & Partial<Pick<Delivery, "pause" | "resume">>;
+export type UnderWay = Pick<Delivery, "cancel" | "lentNode" | "heldBytes"> & Partial<Pick<Delivery, "pause" | "resume" | "recall">>;
 
 /** What deliveries need of their session. */
 export interface DeliveriesHost {
@@ -127,6 +127,11 @@ export class SessionDeliveries {
   /** Where those wait that have a connection of their own. */
   *lentNodes(): Iterable<Address> {
     for (const { lentNode } of this.#open) if (lentNode !== undefined) yield lentNode;
+  }
+
+  /** Ends a command that waits in Redis, as `Delivery` does. */
+  recall(gone: () => void): void {
+    for (const delivery of this.#open) delivery.recall?.(gone);
   }
 
   /** Ends all: nobody waits for replies any more. */

@@ -106,10 +106,16 @@ export class Session implements ReplyTarget {
     this.#performer = new CommandPerformer({ ...host, homeSlot, login: this.#login, deliveries: this.#deliveries });
     this.#departure = new Departure({
       activeAt: () => this.#now,
-      rests: () => this.#performer.waiting || this.#performer.subscribed,
+      waits: () => this.#performer.waiting,
+      listens: () => this.#performer.subscribed,
       // Held by a client that does not read, nothing is under way.
       owes: () => !this.#replies.empty || this.#run.count > 0 || (this.#holds > 0 && !this.#replies.stalled),
       asked: () => this.#parser.buffered > 0,
+      recall: () => {
+        this.#performer.recallWaiting(() => {
+          this.#finish();
+        });
+      },
       finish: () => {
         this.#finish();
       },
@@ -191,6 +197,10 @@ export class Session implements ReplyTarget {
     if (this.#ended || this.#finished) return;
     if (exchange.torn && !this.#replies.queue.dropTorn(exchange)) {
       this.#torn(reason.message);
+      return;
+    }
+    if (this.#departure.recalled) {
+      this.#finish();
       return;
     }
     if (this.#performer.own?.closed === true) {

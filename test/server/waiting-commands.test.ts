@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import type { Database } from "../../proxy/cluster/database.ts";
 import { MockCluster } from "../support/mock-cluster.ts";
 import type { MockClient } from "../support/mock-cluster.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -26,8 +27,10 @@ for (const mode of ["cluster", "standalone", "standalone, on a connection of the
       cluster.close();
     });
 
-    async function open(): Promise<MockClient> {
-      const opened = await cluster.open(cluster.database({ mode: mode === "cluster" ? "cluster" : "standalone" }));
+    const makeDatabase = (): Database => cluster.database({ mode: mode === "cluster" ? "cluster" : "standalone" });
+
+    async function open(database = makeDatabase()): Promise<MockClient> {
+      const opened = await cluster.open(database);
       if (mode.includes("own")) assert.equal(await opened.client.ask("SELECT", "1"), "+OK\r\n");
       return opened;
     }
@@ -52,6 +55,33 @@ for (const mode of ["cluster", "standalone", "standalone, on a connection of the
       await waitFor("it waits", 2_000, () => waiting !== undefined);
       session.drain();
       await isCut();
+    });
+
+    test("is answered when the proxy is to stop, where Redis had popped for it by then", async () => {
+      const database = makeDatabase();
+      const [{ client, session }, { client: other }] = [await open(database), await open(database)];
+      client.send("BLPOP", "list", "0");
+      await waitFor("it waits", 2_000, () => waiting !== undefined);
+      const popped = "*2\r\n$4\r\nlist\r\n$1\r\nx\r\n";
+      const first = waiting!;
+      first.allowHalfOpen = true;
+      first.once("end", () => first.write(popped));
+      session.drain();
+      assert.equal(await client.reply(2_000), popped);
+      await client.closed(2_000);
+      // The connection that Redis was asked to end is nobody else's.
+      other.send("BLPOP", "list", "0");
+      await waitFor("another one waits", 2_000, () => waiting !== first);
+    });
+
+    test("is cut off when the proxy is to stop and its node does not let go", async () => {
+      const { client, session } = await open();
+      client.send("BLPOP", "list", "0");
+      await waitFor("it waits", 2_000, () => waiting !== undefined);
+      waiting!.allowHalfOpen = true;
+      session.drain();
+      await client.closed(4_000);
+      assert.equal(client.waiting, 0);
     });
 
     test("is not begun behind a slow one for a client that has ended its side meanwhile", async () => {
