@@ -152,11 +152,11 @@ describe("the proxy's status", () => {
 });
 
 test("the connection summary leaves out what the stack does not tell, and never shows a password", () => {
-  assert.equal(connectionSummary({ connectionUri: "rediss://alice@127.0.0.1:7379", users: ["alice"], passwords: { alice: "hunter2" }, tryIt: ["redis-cli -p 7379 PING"] }), [
+  assert.equal(connectionSummary("staging", { connectionUri: "rediss://alice@127.0.0.1:7379", users: ["alice"], passwords: { alice: "hunter2" }, tryIt: ["redis-cli -p 7379 PING"] }), [
     "Connect:",
     "  Proxy      rediss://alice@127.0.0.1:7379",
     "  Users      alice",
-    "  Passwords  npm run --silent outputs -- --show-secrets",
+    "  Passwords  npm run --silent outputs -- --stack staging --show-secrets",
     "",
     "Try it:",
     "  redis-cli -p 7379 PING",

@@ -15,5 +15,5 @@ await run(async () => {
   const changes = await updateStack(stack);
   say(changedAnything(changes) ? styled("green", `Stack ${stack} is up.`) : styled("green", `Nothing changed: stack ${stack} is as declared.`));
   say("");
-  say(connectionSummary(await stackOutputs(stack, false)));
+  say(connectionSummary(stack, await stackOutputs(stack, false)));
 });
