@@ -9,6 +9,7 @@ import type { Host } from "./host.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 import { LeafCertificate } from "./leaf-certificate.ts";
 import { joinCertificates } from "./pem-bundle.ts";
+import { protectComponent } from "./protection.ts";
 import { bundleProxy, proxyNodeArguments } from "./proxy-bundle.ts";
 import { checkProxyAddresses, checkProxyName, checkProxyWorkers, renderProxyConfig } from "./proxy-config.ts";
 import { configurationHash } from "./proxy-version.ts";
@@ -60,6 +61,8 @@ export interface AccessProxyArgs {
   readonly workers?: ProxyWorkers;
   /** Whether audit.log stays when the proxy is destroyed. Default false. */
   readonly keepAudit?: boolean;
+  /** Whether `pulumi destroy` is refused before any of it is deleted. Default: whether one of its authorities is protected. */
+  readonly refuseDestroy?: boolean;
 }
 
 const defaultListen: NodeAddress = { host: "127.0.0.1", port: 7379 };
@@ -71,6 +74,8 @@ export class AccessProxy extends pulumi.ComponentResource {
   readonly listen: NodeAddress;
   /** Known once the proxy is ready; whoever uses the address finds it listening. */
   readonly address: pulumi.Output<NodeAddress>;
+  /** Refuses `pulumi destroy` for it; what refuses for the whole program is to depend on it. */
+  readonly protection: pulumi.Resource;
 
   /**
    * @param name also that of the proxy itself, in its logs and in the common names of its certificates: 1 to 64 letters,
@@ -90,7 +95,12 @@ export class AccessProxy extends pulumi.ComponentResource {
     checkProxyWorkers("workers", workers);
     this.listen = listen;
     const at = (file: string): pulumi.Output<string> => pulumi.interpolate`${args.directory}/${file}`;
-    const contents = this.#renderFiles(name, args, admin);
+    const certificate = new LeafCertificate(
+      `${name}-tls`,
+      { authority: args.authorities.proxy, commonName: name, ipAddresses: [listen.host], dnsNames: listen.host === "127.0.0.1" ? ["localhost"] : [], revision: args.certificateRevision },
+      { parent: this },
+    );
+    const contents = this.#renderFiles(name, args, admin, certificate);
     const own = args.host.directory(`${name}-directory`, { path: args.directory, purge: true, keep: args.keepAudit === true ? ["audit.log"] : [] }, { parent: this });
     const inside = { parent: this, dependsOn: [own] };
     const files = Object.entries(contents).map(([file, content]) => args.host.file(`${name}-${file}`, { path: at(file), content, mode: "0600" }, inside));
@@ -119,6 +129,7 @@ export class AccessProxy extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: [...files, ...(args.startAfter ?? [])] },
     );
+    this.protection = protectComponent(name, { what: "proxy", on: args.refuseDestroy, authorities: Object.values<CertificateAuthority>({ ...args.authorities }), parts: [running, certificate] }, opts);
     this.address = running.urn.apply(() => this.listen);
     this.registerOutputs({ address: this.address });
   }
@@ -128,13 +139,8 @@ export class AccessProxy extends pulumi.ComponentResource {
     return this.address.apply((address) => clientUri(user, address));
   }
 
-  #renderFiles(name: string, args: AccessProxyArgs, admin: NodeAddress): Readonly<Record<string, pulumi.Output<string>>> {
+  #renderFiles(name: string, args: AccessProxyArgs, admin: NodeAddress, certificate: LeafCertificate): Readonly<Record<string, pulumi.Output<string>>> {
     const { authorities } = args;
-    const server = new LeafCertificate(
-      `${name}-tls`,
-      { authority: authorities.proxy, commonName: name, ipAddresses: [this.listen.host], dnsNames: this.listen.host === "127.0.0.1" ? ["localhost"] : [], revision: args.certificateRevision },
-      { parent: this },
-    );
     const config = pulumi
       .all([args.seeds, args.databaseName, args.labels, args.serviceUser, args.auditCommands])
       .apply(([seeds, databaseName, labels, serviceUser, commands]) =>
@@ -142,8 +148,8 @@ export class AccessProxy extends pulumi.ComponentResource {
       );
     return {
       "proxy.yaml": config,
-      "server.crt": server.certPem,
-      "server.key": server.keyPem,
+      "server.crt": certificate.certPem,
+      "server.key": certificate.keyPem,
       "user-ca.crt": authorities.user.trustedByServers.apply(joinCertificates),
       "db-client-ca.crt": authorities.dbClient.certPem,
       "db-client-ca.key": authorities.dbClient.keyPem,

@@ -39,6 +39,8 @@ interface Generation {
 export class CertificateAuthority<Kind extends AuthorityKind = AuthorityKind> extends pulumi.ComponentResource {
   /** Decides what all that it signs can be used for. */
   readonly kind: Kind;
+  /** Whether the engine refuses to delete or replace it. */
+  readonly isProtected: boolean;
   /** The certificate of the generation that signs, checked against its kind. */
   readonly certPem: pulumi.Output<string>;
   /** The private key of the generation that signs; secret. */
@@ -53,6 +55,7 @@ export class CertificateAuthority<Kind extends AuthorityKind = AuthorityKind> ex
     super("redis-access:index:CertificateAuthority", name, {}, opts);
     if (!authorityKinds.includes(args.kind)) throw new InvalidValueError("kind", `is ${JSON.stringify(args.kind)}; expected one of ${authorityKinds.join(", ")}`);
     checkValidityHours(args.validityHours);
+    this.isProtected = args.protectAuthority ?? true;
     const generations = authorityGenerations(args.rotation ?? unrotated, signsServers(args.kind) ? "servers" : "clients");
     const made = new Map(generations.standing.map((number) => [number, this.#make(name, args, number, number !== generations.leaving)]));
     const certificates = (numbers: readonly number[]): pulumi.Output<string[]> => pulumi.all(numbers.map((number) => made.get(number)!.certPem));
@@ -65,7 +68,7 @@ export class CertificateAuthority<Kind extends AuthorityKind = AuthorityKind> ex
   }
 
   #make(name: string, args: CertificateAuthorityArgs<Kind>, generation: number, mayBeProtected: boolean): Generation {
-    const child = { parent: this, protect: mayBeProtected && (args.protectAuthority ?? true) };
+    const child = { parent: this, protect: mayBeProtected && this.isProtected };
     // The first has no number: so it was called before there were rotations.
     const suffix = generation === 1 ? "" : `-${generation}`;
     const commonName = pulumi.output(args.commonName ?? `redis-access ${args.kind} CA`);

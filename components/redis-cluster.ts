@@ -6,6 +6,7 @@ import { checkClusterDeclaration, checkPortsDiffer, defaultNodes } from "./clust
 import type { NodeAddress } from "./cluster-plan.ts";
 import type { Host } from "./host.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
+import { protectComponent } from "./protection.ts";
 import { ClusterDeclaration, ClusterFormation, Password } from "./provider/resources.ts";
 import { checkRedisParameters } from "./redis-conf.ts";
 import { defaultRedisServer, isPlain, RedisNode } from "./redis-node.ts";
@@ -37,6 +38,8 @@ export interface RedisClusterArgs extends RedisNodeSettings {
   readonly passwordRotations?: Readonly<Record<string, Rotation>>;
   /** Absolute path of redis-cli. Default /usr/bin/redis-cli. */
   readonly redisCli?: pulumi.Input<string>;
+  /** Whether `pulumi destroy` is refused before any of it is deleted. Default: whether one of its two authorities is protected. */
+  readonly refuseDestroy?: boolean;
 }
 
 /** A node as the stack's outputs show it. */
@@ -67,6 +70,8 @@ export class RedisCluster extends pulumi.ComponentResource {
   readonly users: readonly string[];
   /** Passwords of all users by name, the system's own among them; secret. Of one that is rotated, the one to be used. */
   readonly passwords: pulumi.Output<Record<string, string>>;
+  /** Refuses `pulumi destroy` for it; what refuses for the whole program is to depend on it. */
+  readonly protection: pulumi.Resource;
   readonly #used: ReadonlyMap<string, pulumi.Output<string>>;
 
   /** @throws {InvalidValueError} a declaration that cannot be formed, or could not fail over */
@@ -97,6 +102,7 @@ export class RedisCluster extends pulumi.ComponentResource {
       { ...first.login, nodes: [...nodes], former: declaration.former, memberPids: members.map(({ process }) => process.pid), replicasPerMaster, redisCli: args.redisCli, recordFile: pulumi.interpolate`${args.directory}/${nodes[0]!.port}/redis-cli.process`, clusterFile: clusterFileIn(args) },
       { parent: this, dependsOn: members.map((member) => member.process) },
     );
+    this.protection = protectComponent(name, { what: "cluster", on: args.refuseDestroy, authorities: [args.redisAuthority, args.dbClientAuthority], parts: [...members, formation] }, opts);
     this.nodes = formation.nodeIds.apply((ids) => nodes.map(({ host, port }, index) => ({ host, port, id: ids[index] ?? "" })));
     // Waits for the formation: whoever uses the address finds a cluster there.
     this.uri = formation.nodeIds.apply(() => clientUri(this.users[0], nodes[0]!));

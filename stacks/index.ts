@@ -104,7 +104,7 @@ new Protection(
       `To lift the protection, type: pulumi config set protectAuthorities false --stack ${stack} && pulumi up --stack ${stack}`,
     ].join("\n"),
   },
-  { dependsOn: [...Object.values(authorities), home, cluster, proxy, client, clientDirectory, ...placed, done] },
+  { dependsOn: [...Object.values(authorities), home, cluster, cluster.protection, proxy, proxy.protection, client, clientDirectory, ...placed, done] },
 );
 
 /** The address for applications: one, with any Redis client. */

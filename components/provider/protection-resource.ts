@@ -1,20 +1,22 @@
-import { flag, text } from "../fields.ts";
+import { flag, text, withDefault } from "../fields.ts";
 import { declarationOnly } from "./resource-type.ts";
 import type { ResourceType } from "./resource-type.ts";
 
 const fields = {
   /** Whether it refuses to be deleted. */
   on: flag,
+  /** For the error: what refuses. States of older versions do not have it. */
+  what: withDefault(text, "stack"),
   /** For the error: how the protection is lifted. */
   howToLift: text,
 };
 
-/** What a protected stack answers to `pulumi destroy`. */
+/** What a protected stack, or a part of one, answers to `pulumi destroy`. */
 export class ProtectedStackError extends Error {
   readonly code = "PROTECTED_STACK";
 
-  constructor(howToLift: string) {
-    super(`this stack is protected, and nothing of it was deleted. ${howToLift}`);
+  constructor(what: string, howToLift: string) {
+    super(`this ${what} is protected, and nothing of it was deleted. ${howToLift}`);
     this.name = "ProtectedStackError";
   }
 }
@@ -29,7 +31,7 @@ export const protectionResource: ResourceType<typeof fields> = {
   ...declarationOnly,
   preflight: () => Promise.resolve([]),
   identify: () => "protection",
-  delete({ on, howToLift }) {
-    return on ? Promise.reject(new ProtectedStackError(howToLift)) : Promise.resolve();
+  delete({ on, what, howToLift }) {
+    return on ? Promise.reject(new ProtectedStackError(what, howToLift)) : Promise.resolve();
   },
 };

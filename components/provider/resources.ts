@@ -142,6 +142,8 @@ export class Process extends pulumi.CustomResource {
 export interface ProtectionArgs {
   /** Whether `pulumi destroy` is refused. */
   readonly on: pulumi.Input<boolean>;
+  /** What refuses, in a word. Default: `stack`. */
+  readonly what?: pulumi.Input<string>;
   /** Sentences for whoever is refused: how to lift the protection. */
   readonly howToLift: pulumi.Input<string>;
 }

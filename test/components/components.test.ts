@@ -49,8 +49,9 @@ function environment(name: string, base: number, changes: Partial<RedisClusterAr
 }
 
 const isComponent = ({ type }: Registration): boolean => type.startsWith("redis-access:index:");
-/** `${name}-…` is a child's name; these are the parts of the program itself. */
-const ownParts = 5 + 1 + 1 + 1;
+const isProtection = ({ type }: Registration): boolean => type === "redisaccess:index:Protection";
+/** `${name}-…` is a child's name; these are the parts of the program itself, and what stands beside its cluster and its proxy. */
+const ownParts = 5 + 1 + 1 + 1 + 2;
 
 test("two environments in one program have no resource of the same name, and each child is named by its parent and is a part of it", async () => {
   const { registrations } = await MockEngine.run(() => [environment("orders", 7000), environment("carts", 8000)]);
@@ -60,7 +61,7 @@ test("two environments in one program have no resource of the same name, and eac
   for (const { name, parent, urn } of registrations) {
     if (parent !== undefined) assert.ok(isComponent(parent) && name.startsWith(`${parent.name}-`), urn);
   }
-  assert.ok(registrations.filter(({ custom }) => custom).every(({ parent }) => parent !== undefined), "each resource is a part of a component");
+  assert.ok(registrations.filter((one) => one.custom && !isProtection(one)).every(({ parent }) => parent !== undefined), "each resource is a part of a component");
 });
 
 test("each component registers outputs when it is complete", async () => {
@@ -126,6 +127,39 @@ test("an authority is protected unless its program says otherwise, and nothing e
   assert.equal(ofAuthorities.length, 2 * 6);
   assert.deepEqual(ofAuthorities.filter(({ protect }) => !protect).map(({ name }) => name), ["test-ca-key", "test-ca-certificate"]);
   assert.deepEqual(registrations.filter((one) => one.protect && !ofAuthorities.includes(one)).map(({ name }) => name), []);
+});
+
+test("a cluster and a proxy refuse to be destroyed as long as one of their authorities is protected, before any part of them is deleted", async () => {
+  const { registrations } = await MockEngine.run(() => environment("orders", 7000));
+  const protections = registrations.filter(isProtection);
+  assert.deepEqual(protections.map(({ name, inputs }) => [name, inputs["what"], inputs["on"]]), [["orders-redis-protection", "cluster", true], ["orders-proxy-protection", "proxy", true]]);
+  for (const protection of protections) {
+    const whole = protection.name.replace("-protection", "");
+    const before = new Set<Registration>();
+    const follow = ({ dependencies }: Registration): void => {
+      for (const one of registrations.filter(({ name }) => dependencies.has(name) && !before.has(registrations.find((other) => other.name === name)!))) {
+        before.add(one);
+        follow(one);
+      }
+    };
+    follow(protection);
+    const parts = registrations.filter(({ custom, urn, name }) => custom && urn.includes("$") && name.startsWith(`${whole}-`));
+    assert.ok(parts.length > 10);
+    assert.deepEqual(parts.filter((part) => !before.has(part)).map(({ name }) => name), [], "all that may only be deleted after it");
+    assert.deepEqual(registrations.filter(({ dependencies }) => dependencies.has(protection.name)).map(({ name }) => name), [], "nothing is deleted before its turn comes");
+  }
+});
+
+test("a cluster refuses nothing where its authorities are not protected, or its program says so", async () => {
+  const on = async (protectAuthority: boolean, refuseDestroy?: boolean): Promise<unknown> => {
+    const { registrations } = await MockEngine.run(() => new RedisCluster("plain", {
+      ...{ host, directory: "/srv/plain", ...(refuseDestroy !== undefined && { refuseDestroy }) },
+      redisAuthority: new CertificateAuthority("plain-redis-ca", { kind: "redis", protectAuthority }),
+      dbClientAuthority: new CertificateAuthority("plain-db-client-ca", { kind: "db_client", protectAuthority: false }),
+    }));
+    return registrations.find(isProtection)!.inputs["on"];
+  };
+  assert.deepEqual([await on(true), await on(false), await on(true, false), await on(false, true)], [true, false, false, true]);
 });
 
 test("every certificate carries the extended key usages of its kind, and no others", async () => {

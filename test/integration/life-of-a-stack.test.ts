@@ -197,6 +197,14 @@ describe("a stack", () => {
     assert.equal(environment.processes().size, 7, "all still runs");
   });
 
+  test("with protected authorities is refused by its proxy and its cluster, too, as in a program that has no protection of the whole", async () => {
+    await environment.succeed("state", "delete", environment.urnOf("dev-protection"), "--yes");
+    const { status, stdout } = await environment.pulumi("destroy", "--yes", "--skip-preview");
+    assert.notEqual(status, 0);
+    assert.match(stdout, /this (?:proxy|cluster) is protected, and nothing of it was deleted\. To lift the protection, set `protectAuthority` of its authorities to false, or `refuseDestroy` of dev-(?:proxy|redis), and update\./);
+    assert.equal(environment.processes().size, 7, "all still runs");
+  });
+
   test("is taken down but for these, and finds them again", async () => {
     const { caCertificate } = await environment.outputs();
     const down = await environment.command("down");

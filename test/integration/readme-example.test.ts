@@ -25,5 +25,5 @@ test("the README's own program previews as it is written", () => {
     return result.stdout;
   };
   pulumi("stack", "init", "dev");
-  assert.match(pulumi("preview"), /\+ 145 to create/);
+  assert.match(pulumi("preview"), /\+ 146 to create/);
 });

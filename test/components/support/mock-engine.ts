@@ -20,6 +20,8 @@ export interface Registration {
   readonly parent: Registration | undefined;
   readonly custom: boolean;
   readonly protect: boolean;
+  /** Names of the resources that it is made after, and deleted before. */
+  readonly dependencies: ReadonlySet<string>;
   readonly inputs: Values;
   /** Inputs that are, or hold, a secret. */
   readonly secretInputs: ReadonlySet<string>;
@@ -124,6 +126,7 @@ export class MockEngine {
       urn: `urn:pulumi:stack::project::${types}::${name}`,
       custom: request.getCustom(),
       protect: request.getProtect() ?? false,
+      dependencies: new Set(request.getDependenciesList().map((urn) => urn.split("::").at(-1)!)),
       outputs: undefined,
       secretOutputs: new Set(),
     });

@@ -16,7 +16,7 @@ export async function selectStack(stack: string, { create = false } = {}): Promi
 }
 
 interface Deployment {
-  readonly resources?: readonly { readonly type: string; readonly urn: string }[];
+  readonly resources?: readonly { readonly type: string; readonly urn: string; readonly inputs?: { readonly on?: unknown } }[];
   readonly pending_operations?: readonly { readonly type: string }[];
 }
 
@@ -34,7 +34,9 @@ export async function hasPendingCreations(stack: string): Promise<boolean> {
  * update makes the protection anew.
  */
 export async function liftProtection(stack: string): Promise<void> {
-  for (const { urn } of ((await exportDeployment(stack)).resources ?? []).filter(({ type }) => type === "redisaccess:index:Protection")) {
+  const protections = ((await exportDeployment(stack)).resources ?? []).filter(({ type, inputs }) => type === "redisaccess:index:Protection" && inputs?.on === true);
+  // The last one made depends on those before it.
+  for (const { urn } of protections.reverse()) {
     await pulumiOutput(["state", "delete", urn, "--stack", stack, "--yes"]);
   }
 }
