@@ -10,6 +10,7 @@ import type { DeliveryContext } from "./delivery.ts";
 import { LatencyHistogram } from "./latency-histogram.ts";
 import { LoginCheck } from "./login-check.ts";
 import type { LoginAnswer } from "./login-check.ts";
+import { Outages } from "./outages.ts";
 import { askValue } from "./question.ts";
 import { survey } from "./topology-source.ts";
 import type { UpstreamError } from "./upstream-error.ts";
@@ -74,6 +75,7 @@ export class Database {
   #nodes: readonly Address[];
   #names: ReadonlySet<string> = new Set();
   readonly #logins: LoginCheck;
+  readonly #outages = new Outages();
   #control: UserConnections | undefined;
   #refreshing: Promise<void> | undefined;
   #lastRefreshAt = -Infinity;
@@ -339,11 +341,18 @@ export class Database {
 
   #connectionsFor(credentials: Credentials, events: UserEvents): UserConnections {
     const { dial, connectTimeoutMs } = this.#options;
-    return new UserConnections(credentials, this.#topology, { dial, connectTimeoutMs, latencyOf: (node) => this.#latencyOf(node) }, events);
+    const onReady = (address: Address): void => {
+      const node = addressKey(address);
+      const age = this.#outages.reached(node, performance.now());
+      if (age !== undefined) this.#options.log("info", "node takes connections again", { database: this.name, node, ...age });
+    };
+    return new UserConnections(credentials, this.#topology, { dial, connectTimeoutMs, onReady, latencyOf: (node) => this.#latencyOf(node) }, events);
   }
 
   #lost(address: Address, reason: UpstreamError): void {
-    this.#options.log("warn", "connection to node ended", { database: this.name, node: addressKey(address), error: reason.message });
+    const node = addressKey(address);
+    const age = reason.code === "UPSTREAM_CONNECT" ? this.#outages.failed(node, reason.message, performance.now()) : {};
+    if (age !== undefined) this.#options.log("warn", "connection to node ended", { database: this.name, node, error: reason.message, ...age });
     this.refresh();
   }
 

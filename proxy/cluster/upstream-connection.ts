@@ -28,6 +28,8 @@ export interface UpstreamOptions {
   readonly connectTimeoutMs: number;
   /** Where the time to each whole reply is booked. */
   readonly latency?: LatencyHistogram | undefined;
+  /** Called once, when it is connected and logged in. */
+  readonly onReady?: ((address: Address) => void) | undefined;
   /** Called once, after all its exchanges were told. */
   readonly onEnd: (connection: UpstreamConnection, reason: UpstreamError) => void;
 }
@@ -156,6 +158,7 @@ export class UpstreamConnection {
     clearTimeout(this.#timer);
     this.#state = "ready";
     this.#outbox.held = false;
+    this.#options.onReady?.(this.address);
   }
 
   #receive(chunk: Buffer): void {

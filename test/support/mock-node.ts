@@ -50,6 +50,11 @@ export class MockNode {
     this.hangUp();
   }
 
+  /** Takes connections at its port again. */
+  restart(): Promise<void> {
+    return new Promise((resolve) => this.#server.listen(this.address.port, this.address.host, resolve));
+  }
+
   #serve(socket: Socket): void {
     this.accepted++;
     this.connections.add(socket);
