@@ -26,6 +26,20 @@ export interface DepartureHost {
   readonly finish: () => void;
 }
 
+/**
+ * How sessions end whose time has come: one in a turn of the event loop, behind the reading of what clients have sent. Many ends
+ * take so long that a client could ask before its own comes, and would have no answer.
+ */
+const ending = new Set<() => void>();
+
+function endNext(): void {
+  const [end] = ending;
+  if (end === undefined) return;
+  ending.delete(end);
+  end();
+  if (ending.size > 0) setImmediate(endNext);
+}
+
 /** How a session ends that the proxy wants to end: at a moment at which its client misses nothing, as far as there is one. */
 export class Departure {
   readonly #host: DepartureHost;
@@ -56,8 +70,8 @@ export class Departure {
     if (this.near) return;
     this.#due = true;
     const { waits, listens, activeAt } = this.#host;
-    if (waits() || listens() || performance.now() - activeAt() > VISIT_MS) this.#drainNow();
-    else this.#after(VISIT_MS, () => { this.#drainNow(); });
+    if (waits() || listens() || performance.now() - activeAt() > VISIT_MS) this.#drainSoon();
+    else this.#after(VISIT_MS, () => { this.#drainSoon(); });
   }
 
   /** Has the session end as soon as its client has an answer to all that was taken from it. */
@@ -77,15 +91,21 @@ export class Departure {
   /** The session has ended. */
   stop(): void {
     clearTimeout(this.#timer);
+    ending.delete(this.#drainNow);
   }
 
-  #drainNow(): void {
+  #drainSoon(): void {
+    ending.add(this.#drainNow);
+    if (ending.size === 1) setImmediate(endNext);
+  }
+
+  readonly #drainNow = (): void => {
     this.#draining = true;
     this.#after(LAST_REQUESTS_MS, () => {
       this.leave();
     });
     this.check();
-  }
+  };
 
   #recall(): void {
     if (this.recalled) return;

@@ -40,6 +40,22 @@ test("one that has been there for a while and is owed nothing is let go at once"
   await client.closed(promptMs);
 });
 
+test("what those have sent by their end who have been there for a while is answered, though it was not read yet", async () => {
+  const database = cluster.database();
+  const [one, other] = [await cluster.open(database), await cluster.open(database)];
+  await pause(idleMs);
+  one.client.send("SET", "one", "value");
+  for (const { session } of [one, other]) session.drain();
+  // Beside the end of the first.
+  setImmediate(() => {
+    other.client.send("SET", "other", "value");
+  });
+  for (const { client } of [one, other]) {
+    assert.equal(await client.reply(), "+OK\r\n");
+    await client.closed(promptMs);
+  }
+});
+
 test("a login under way is answered, and what was sent behind it", async () => {
   const { client, session } = await cluster.connect(cluster.database());
   let answer = (): void => undefined;
