@@ -84,6 +84,14 @@ test("a creation interrupted before the replicas were assigned is completed", ()
   });
 });
 
+test("it is completed with replicas on other hosts than their masters", () => {
+  const hosts = [1, 2, 3, 1, 3, 2];
+  const place = (index: number): NodeAddress => ({ host: `127.0.0.${hosts[index]!}`, port: 7001 + index });
+  const sixMasters = allMembers.map((view, index) => ({ ...view, address: nodeName(place(index)), isMaster: true, masterId: undefined }));
+  const plan = planFormation(formed((index) => ({ node: place(index) }), sixMasters), masters);
+  assert.deepEqual(plan.kind === "replace" && plan.replicate.map(({ id: replica, masterId }) => [replica, masterId]), [[id(3), id(1)], [id(4), id(0)], [id(5), id(2)]]);
+});
+
 test("a member that is not declared is refused, by the addresses of both", () => {
   const stranger = { ...member(5), id: "f".repeat(40), address: "10.0.0.9:7001" };
   const plan = planFormation(formed(undefined, [...allMembers, stranger]), masters);

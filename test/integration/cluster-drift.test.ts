@@ -23,10 +23,7 @@ describe("drift of the cluster", () => {
   });
   after(() => rounds.stop());
 
-  /** `IP:port` of a node. */
-  function at(port: number): string {
-    return `${drifting.environment.hostOf(port)}:${port}`;
-  }
+  const at = (port: number): string => drifting.environment.nameOf(port);
 
   /** Hosts of each shard's nodes. */
   async function hostsOfShards(): Promise<string[][]> {

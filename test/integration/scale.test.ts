@@ -25,10 +25,13 @@ describe("a cluster that serves", () => {
   let further: readonly number[];
 
   before(async () => {
-    environment = await Environment.start();
+    environment = await Environment.start({}, ["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
     passwords = (await environment.outputs()).passwords;
     password = passwords["alice"]!;
     further = await findFreePorts(3, 10_000);
+    // A shard that is added on one host must not stay on it alone.
+    environment.place(further.slice(0, 2), "127.0.0.4");
+    environment.place(further.slice(2), "127.0.0.5");
     await throughProxy(environment, password, async (client) => {
       for (let start = 0; start < keyCount; start += 1000) {
         const pipeline = client.pipeline();
@@ -39,9 +42,13 @@ describe("a cluster that serves", () => {
   });
   after(() => environment.stop());
 
+  const at = (port: number): string => environment.nameOf(port);
+  /** As `at`, in a regular expression. */
+  const quoted = (port: number): string => at(port).replaceAll(".", "\\.");
+
   /** Declares the first six nodes and so many further ones. */
   function declare(count: number, replicasPerMaster = 1): void {
-    environment.configure({ nodes: [...environment.nodePorts, ...further.slice(0, count)].map((port) => `127.0.0.1:${port}`), replicasPerMaster });
+    environment.configure({ nodes: [...environment.nodePorts, ...further.slice(0, count)].map(at), replicasPerMaster });
   }
 
   const underLoad = (t: TestContext, name: string, change: () => Promise<unknown>): Promise<unknown> =>
@@ -56,9 +63,10 @@ describe("a cluster that serves", () => {
     assert.deepEqual([...members.keys()].sort(), [...environment.nodePorts, ...further.slice(0, nodes - 6)].sort());
     const shards = shardsOf(members);
     assert.equal(shards.length, masters);
-    for (const { slots, replicas } of shards) {
+    for (const { port, slots, replicas } of shards) {
       assert.ok(Math.abs(slots - slotCount / masters) < 1, `${slots} slots`);
       assert.equal(replicas.length, nodes / masters - 1);
+      assert.equal(new Set([port, ...replicas].map((member) => environment.hostOf(member))).size, nodes / masters, `hosts of ${[port, ...replicas].map(at).join(", ")}`);
     }
     await throughProxy(environment, password, async (client) => {
       const keys = await client.keys("*");
@@ -74,8 +82,9 @@ describe("a cluster that serves", () => {
     declare(2);
     const [master, replica] = further as [number, number];
     const preview = await environment.succeed("preview");
-    assert.match(preview, new RegExp(`add 127\\.0\\.0\\.1:${master} as a master, with 127\\.0\\.0\\.1:${replica} as its replica\\n`));
-    assert.match(preview, new RegExp(`move 4096 slots with about \\d+ keys: 1365 from 127\\.0\\.0\\.1:\\d+ to 127\\.0\\.0\\.1:${master}, `));
+    assert.match(preview, new RegExp(`add ${quoted(master)} as a master, with 127\\.0\\.0\\.[123]:\\d+ as its replica\\n`));
+    assert.match(preview, new RegExp(`add ${quoted(replica)} as a replica of 127\\.0\\.0\\.[123]:\\d+\\n`));
+    assert.match(preview, new RegExp(`move 4096 slots with about \\d+ keys: 1365 from 127\\.0\\.0\\.[123]:\\d+ to ${quoted(master)}, `));
     await underLoad(t, "6 to 8", () => environment.succeed("up", "--yes", "--skip-preview"));
     await assertShape(8, 4);
   });
@@ -91,7 +100,7 @@ describe("a cluster that serves", () => {
     for (const command of [["up", "--yes", "--skip-preview"], ["preview"]]) {
       const { status, stdout, stderr } = await environment.pulumi(...command);
       assert.notEqual(status, 0);
-      const holds = (port: number): string => `127\\.0\\.0\\.1:${port} holds 3\\d\\.\\d MiB, would get about 1\\d\\.\\d MiB, and may hold 40\\.0 MiB`;
+      const holds = (port: number): string => `${quoted(port)} holds 3\\d\\.\\d MiB, would get about 1\\d\\.\\d MiB, and may hold 40\\.0 MiB`;
       for (const port of masters) assert.match(stdout + stderr, new RegExp(`there is no room for the slots that are to move: .*${holds(port)}.*Nothing was moved\\.`));
       assert.equal((await membersOf(environment, password)).get(further[0]!)!.slots, 4096);
     }
@@ -113,7 +122,7 @@ describe("a cluster that serves", () => {
     assert.equal(status, 7);
     const inCluster = differences.filter(({ subject, mend }) => subject === "cluster" && mend !== "apply");
     assert.deepEqual(inCluster.map(({ thing, declared, mend }) => [thing, declared, mend]), [["scaling", "finished", "scale"]], JSON.stringify(inCluster));
-    assert.match(inCluster[0]!.actual, new RegExp(`^begun and cut off; left to do: from 4 masters to 3: .*move \\d+ slots with about \\d+ keys: .*take 127\\.0\\.0\\.1:${further[0]!} and 127\\.0\\.0\\.1:${further[1]!} out of the cluster$`));
+    assert.match(inCluster[0]!.actual, new RegExp(`^begun and cut off; left to do: from 4 masters to 3: .*move \\d+ slots with about \\d+ keys: .*take ${quoted(further[0]!)} and ${quoted(further[1]!)} out of the cluster$`));
     // Rights that were taken to hand keys over, and not given back: a drift of its own, which is told as such.
     const inNodes = differences.filter(({ subject, mend }) => subject.startsWith("node") && mend !== "apply");
     assert.deepEqual(inNodes.filter(({ thing }) => thing !== "user provisioner"), []);
@@ -130,7 +139,7 @@ describe("a cluster that serves", () => {
       await environment.succeed("cancel", "--yes");
       await assertDriftAmidScaling();
       const preview = await environment.succeed("preview");
-      assert.match(preview, new RegExp(`take 127\\.0\\.0\\.1:${leaving} and 127\\.0\\.0\\.1:${further[1]!} out of the cluster`));
+      assert.match(preview, new RegExp(`take ${quoted(leaving)} and ${quoted(further[1]!)} out of the cluster`));
       await environment.succeed("up", "--yes", "--skip-preview");
     });
     for (const port of further.slice(0, 2)) assert.ok(!existsSync(path.join(environment.directory, `nodes/${port}`)));
@@ -149,7 +158,7 @@ describe("a cluster that serves", () => {
     await askNode(environment, password, port, "CLUSTER", "FAILOVER");
     await waitFor("the further replica is a master", limitMs, async () => (await membersOf(environment, password)).get(port)!.slots > 0);
     declare(0);
-    assert.match(await environment.succeed("preview"), new RegExp(`127\\.0\\.0\\.1:\\d+ takes over from 127\\.0\\.0\\.1:${port}, which leaves`));
+    assert.match(await environment.succeed("preview"), new RegExp(`127\\.0\\.0\\.\\d:\\d+ takes over from ${quoted(port)}, which leaves`));
     await underLoad(t, "2 replicas to 1", () => environment.succeed("up", "--yes", "--skip-preview"));
     assert.deepEqual(shardsOf(await membersOf(environment, password)).map(({ slots }) => slots).sort(), before.sort());
     await assertShape(6, 3);

@@ -22,7 +22,7 @@ export async function throughProxy<T>(environment: Environment, password: string
 /** Sends one command to a node itself, as alice with the node's own certificate. */
 export async function askNode(environment: Environment, password: string, port: number, command: string, ...args: string[]): Promise<unknown> {
   const at = (name: string): string => path.join(environment.directory, "nodes", String(port), name);
-  const access = { host: "127.0.0.1", port, caFile: at("ca.crt"), certFile: at("server.crt"), keyFile: at("server.key"), user: "alice", password };
+  const access = { host: environment.hostOf(port), port, caFile: at("ca.crt"), certFile: at("server.crt"), keyFile: at("server.key"), user: "alice", password };
   return withNode(access, (call) => call(command, ...args));
 }
 

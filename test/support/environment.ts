@@ -75,14 +75,14 @@ export class Environment {
   readonly proxyPort: number;
   readonly adminPort: number;
   readonly #root: string;
-  readonly #hosts: readonly string[];
+  readonly #hostOf: Map<number, string>;
 
   private constructor(root: string, nodePorts: readonly number[], hosts: readonly string[], [proxyPort, adminPort]: readonly number[]) {
     this.#root = root;
     this.project = path.join(root, "project");
     this.directory = path.join(root, "environment");
     this.nodePorts = nodePorts;
-    this.#hosts = hosts;
+    this.#hostOf = new Map(nodePorts.map((port, index) => [port, hosts[index % hosts.length]!]));
     this.proxyPort = proxyPort!;
     this.adminPort = adminPort!;
   }
@@ -120,9 +120,19 @@ export class Environment {
     return environment;
   }
 
-  /** IP address of the node with this port; 127.0.0.1 of one that is not the environment's. */
+  /** Says of further nodes what IP address of this machine they have. */
+  place(ports: readonly number[], host: string): void {
+    for (const port of ports) this.#hostOf.set(port, host);
+  }
+
+  /** IP address of the node with this port; 127.0.0.1 unless it was said to be another. */
   hostOf(port: number): string {
-    return this.#hosts[Math.max(0, this.nodePorts.indexOf(port)) % this.#hosts.length]!;
+    return this.#hostOf.get(port) ?? "127.0.0.1";
+  }
+
+  /** `IP:port` of a node. */
+  nameOf(port: number): string {
+    return `${this.hostOf(port)}:${port}`;
   }
 
   /** Writes the stack's configuration: the environment's own ports and directory, and what is given, which goes before them. */
@@ -131,7 +141,7 @@ export class Environment {
     const before = existsSync(file) ? (parse(readFileSync(file, "utf8")) as Readonly<Record<string, unknown>>) : {};
     const config = {
       directory: this.directory,
-      nodes: this.nodePorts.map((port) => `${this.hostOf(port)}:${port}`),
+      nodes: this.nodePorts.map((port) => this.nameOf(port)),
       proxyListen: `127.0.0.1:${this.proxyPort}`,
       adminListen: `127.0.0.1:${this.adminPort}`,
       nodeTimeoutMs: 1000,

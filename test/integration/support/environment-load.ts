@@ -37,7 +37,7 @@ export function doorOf(environment: Environment, passwords: Passwords): Environm
       const at = `nodes/${environment.nodePorts[0]!}`;
       const identity = { ca: read(`${at}/ca.crt`), cert: read(`${at}/server.crt`), key: read(`${at}/server.key`), servername: "" };
       // All of them: any one may be down.
-      const client = new Cluster(environment.nodePorts.map((port) => ({ host: "127.0.0.1", port })), { redisOptions: { username: user, password: passwords[user]!, tls: identity }, ...options });
+      const client = new Cluster(environment.nodePorts.map((port) => ({ host: environment.hostOf(port), port })), { redisOptions: { username: user, password: passwords[user]!, tls: identity }, ...options });
       client.on("error", () => undefined);
       return client;
     },
