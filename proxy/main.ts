@@ -81,6 +81,8 @@ async function serve({ config: file, check, successor, takesOver }: ServeOptions
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     log.error("cannot start", { error: message });
+    // A door may have been open, and clients come in.
+    await proxy.drain();
     fail(error instanceof ConfigError ? 2 : 1, message);
   }
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -99,7 +99,8 @@ export class Serving {
   }
 
   /**
-   * Opens all doors. Databases that cannot be reached yet do not keep it from starting: `status` says so.
+   * Opens all doors. Databases that cannot be reached yet do not keep it from starting: `status` says so. Where one cannot be
+   * opened, clients who came by others meanwhile may finish first.
    *
    * @throws ConfigError where the configuration cannot be used; Error where an address cannot be listened on
    */
@@ -108,7 +109,12 @@ export class Serving {
     const doors: Door[] = [];
     for (const database of loaded.config.databases) doors.push(await Door.make(serving.#doorHost(), loaded, database));
     serving.#doors = doors;
-    for (const door of doors) await door.open();
+    try {
+      for (const door of doors) await door.open();
+    } catch (error) {
+      await serving.drain();
+      throw error;
+    }
     setInterval(() => {
       serving.#boundMemory();
     }, LOOK_MS).unref();

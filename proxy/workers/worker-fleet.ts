@@ -58,16 +58,10 @@ export class WorkerFleet implements Fleet {
     this.#loaded = loaded;
     const { audit, databases, workers } = loaded.config;
     if (audit !== undefined) this.#audit = await AuditFunnel.open(audit.file);
-    try {
-      await Promise.all(Array.from({ length: workers }, (_, i) => this.#bringUp(this.#fork(i + 1))));
-      for (const { name, listen } of databases) {
-        await this.#gates.open(listen);
-        this.#log.info("listening", { database: name, address: `${listen.host}:${listen.port}`, workers });
-      }
-    } catch (error) {
-      this.#draining = true;
-      for (const worker of this.#workers.values()) worker.kill();
-      throw error;
+    await Promise.all(Array.from({ length: workers }, (_, i) => this.#bringUp(this.#fork(i + 1))));
+    for (const { name, listen } of databases) {
+      await this.#gates.open(listen);
+      this.#log.info("listening", { database: name, address: `${listen.host}:${listen.port}`, workers });
     }
     this.#looks = setInterval(() => {
       this.#look();
@@ -115,9 +109,10 @@ export class WorkerFleet implements Fleet {
     this.#draining = true;
     clearInterval(this.#looks);
     this.#gates.keep([]);
+    if (this.#loaded === undefined) return;
     const workers = [...this.#workers.values()];
     const drained = Promise.allSettled(workers.map((worker) => worker.drain()));
-    const limitMs = this.#loaded!.config.limits.drainMs + LATE_MS;
+    const limitMs = this.#loaded.config.limits.drainMs + LATE_MS;
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([drained, new Promise((resolve) => (timer = setTimeout(resolve, limitMs)))]);
     clearTimeout(timer);

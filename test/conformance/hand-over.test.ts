@@ -1,14 +1,19 @@
 /** A proxy that another one takes the place of: clients come, ask and leave all the while, and none of them notices. */
 import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { parse, stringify } from "yaml";
 import { bundleProxy, proxyNodeArguments } from "../../components/proxy-bundle.ts";
 import { clusterBehindProxy, threeMasters } from "../support/cluster-behind-proxy.ts";
 import type { Fixtures } from "../support/cluster-behind-proxy.ts";
+import { findFreePorts } from "../support/free-ports.ts";
 import { RawConnection } from "../support/raw-connection.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor, within } from "../support/wait-for.ts";
 
 const handOvers = 6;
 const arrivalMs = 5;
@@ -128,5 +133,37 @@ for (const workers of [1, 2]) {
       assert.notEqual(line.pid, former);
       (await RawConnection.open(fixtures.proxy)).close();
     });
+
+    for (const occupied of ["its admin endpoint", "another database"] as const) {
+      test(`a successor that takes clients, and then finds the address of ${occupied} occupied, lets them finish`, async () => {
+        const { directory, adminPort } = fixtures.proxy;
+        const config = parse(readFileSync(join(directory, "proxy.yaml"), "utf8")) as { admin?: unknown; databases: Record<string, unknown>[] };
+        const [port] = await findFreePorts(1);
+        const database = { ...config.databases[0], listen: `127.0.0.1:${port!}` };
+        const further = occupied === "another database" ? [{ ...database, name: "further", listen: `127.0.0.1:${adminPort}` }] : [];
+        const file = join(directory, "occupied.yaml");
+        writeFileSync(file, stringify({ ...config, databases: [database, ...further], ...(further.length > 0 && { admin: undefined }) }));
+        const door = createServer().listen(port, "127.0.0.1");
+        await once(door, "listening");
+        const successor = fork(bundleProxy().path, ["--config", file, "--take-over"], { execArgv: [...proxyNodeArguments], stdio: ["ignore", "pipe", "inherit", "ipc"] });
+        let log = "";
+        successor.stdout!.on("data", (chunk: Buffer) => (log += chunk.toString()));
+        const ended = once(successor, "exit");
+        try {
+          const [first] = (await once(successor, "message")) as [{ ask: unknown }];
+          successor.send({ answer: first.ask }, door);
+          const [second] = (await once(successor, "message")) as [{ ask: unknown }];
+          door.close();
+          const client = await RawConnection.open(fixtures.proxy, "alice", undefined, port);
+          successor.send({ answer: second.ask });
+          await waitFor("it knows that it cannot start", 10_000, () => log.includes("draining"));
+          assert.equal(await client.ask("SET", "guest", "1"), "+OK\r\n");
+          client.close();
+          assert.deepEqual(await within("its end", 10_000, ended), [1, null]);
+        } finally {
+          successor.kill("SIGKILL");
+        }
+      });
+    }
   });
 }
