@@ -21,6 +21,9 @@ interface SuccessorCommand {
   readonly environment: Readonly<Record<string, string>>;
 }
 
+/** A successor that takes no clients within this time hangs. */
+const SUCCESSOR_MS = 30_000;
+
 /** Tells a process that it takes another one's place. */
 export const TAKE_OVER = "--take-over";
 
@@ -28,10 +31,11 @@ export const TAKE_OVER = "--take-over";
  * Starts the process that a file names, a JSON object of `command` and `environment`, and hands over to it the sockets that it
  * asks for. Its output goes where this one's goes.
  *
+ * @param limitMs within which it must take clients; then it is ended
  * @returns when it takes clients
  * @throws Error it could not be started, or ended before it took clients: this process goes on
  */
-export async function startSuccessor(file: string, sockets: ListeningSockets): Promise<{ readonly pid: number }> {
+export async function startSuccessor(file: string, sockets: ListeningSockets, limitMs = SUCCESSOR_MS): Promise<{ readonly pid: number }> {
   const { command: [program, ...args], environment } = readCommand(await readFile(file, "utf8"), file);
   const child = spawn(program, [...args, TAKE_OVER], { env: environment, detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const serves = Promise.withResolvers<undefined>();
@@ -44,7 +48,13 @@ export async function startSuccessor(file: string, sockets: ListeningSockets): P
     // What cannot be sent is for one that has ended.
     else if ("ask" in message) child.send({ answer: message.ask } satisfies Message, sockets.at(message.ask), {}, () => undefined);
   });
-  await serves.promise;
+  const limit = setTimeout(() => {
+    serves.reject(new Error(`the successor has taken no clients within ${limitMs} ms, and was ended`));
+    child.kill("SIGKILL");
+  }, limitMs);
+  await serves.promise.finally(() => {
+    clearTimeout(limit);
+  });
   child.unref();
   return { pid: child.pid! };
 }
