@@ -76,8 +76,16 @@ async function serve({ config: file, check, successor, takesOver }: ServeOptions
   const predecessor = takesOver ? new PredecessorProcess() : undefined;
   const sockets = new ListeningSockets(predecessor);
   const proxy = new Proxy(config, config.workers === 1 ? new SingleProcess(sockets, log) : new WorkerFleet(process.argv[1]!, sockets, log), sockets, log);
+  const started = proxy.start();
+  // A signal without a handler ends the process, and who sends one cannot know how far it is.
+  onSignal("SIGHUP", started, () => {
+    proxy.reload(() => loadConfig(file)).catch((error: unknown) => {
+      log.error("configuration not taken over, the one before stays in force", { error });
+    });
+  });
+  onSignal("SIGUSR2", started, handOver(successor, sockets, proxy, log));
   try {
-    await proxy.start();
+    await started;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     log.error("cannot start", { error: message });
@@ -90,21 +98,26 @@ async function serve({ config: file, check, successor, takesOver }: ServeOptions
       void proxy.drain().then(() => process.exit(0));
     });
   }
-  process.on("SIGHUP", () => {
-    proxy.reload(() => loadConfig(file)).catch((error: unknown) => {
-      log.error("configuration not taken over, the one before stays in force", { error });
-    });
-  });
-  if (successor !== undefined) handOverOnSignal(successor, sockets, proxy, log);
   if (predecessor !== undefined) {
     log.info("takes over", { predecessor: process.ppid });
     predecessor.dismiss();
   }
 }
 
-function handOverOnSignal(successor: string, sockets: ListeningSockets, proxy: Proxy, log: Logger): void {
+/** Does what a signal asks for, as soon as the proxy has started. */
+function onSignal(signal: "SIGHUP" | "SIGUSR2", started: Promise<void>, act: () => void): void {
+  process.on(signal, () => {
+    void started.then(act, () => undefined);
+  });
+}
+
+function handOver(successor: string | undefined, sockets: ListeningSockets, proxy: Proxy, log: Logger): () => void {
   let begun = false;
-  process.on("SIGUSR2", () => {
+  return () => {
+    if (successor === undefined) {
+      log.error("no successor: SIGUSR2 starts what the file of --successor names, and there is none; this process goes on");
+      return;
+    }
     if (begun) return;
     begun = true;
     startSuccessor(successor, sockets).then(
@@ -117,7 +130,7 @@ function handOverOnSignal(successor: string, sockets: ListeningSockets, proxy: P
         log.error("no successor; this process goes on", { error });
       },
     );
-  });
+  };
 }
 
 const chosen = options();

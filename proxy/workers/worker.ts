@@ -83,8 +83,8 @@ export class Worker {
         void this.#drain().then(() => process.exit(0));
       });
     }
-    // It is the primary that reads configurations.
-    process.on("SIGHUP", () => undefined);
+    // It is the primary that reads configurations, and that has a successor.
+    for (const signal of ["SIGHUP", "SIGUSR2"] as const) process.on(signal, () => undefined);
   }
 
   async #start({ loaded, program, ticketSecret }: WorkerStart): Promise<void> {

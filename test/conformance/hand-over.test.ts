@@ -1,9 +1,11 @@
 /** A proxy that another one takes the place of: clients come, ask and leave all the while, and none of them notices. */
 import assert from "node:assert/strict";
 import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import type { Server } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -65,6 +67,41 @@ class Line {
 
   get #pidFile(): string {
     return join(this.#directory, "successor.pid");
+  }
+}
+
+/** A successor whose predecessor is the test: it says when what is asked for is handed over. */
+class SuccessorByHand {
+  log = "";
+  readonly ended: Promise<unknown>;
+  readonly #child: ChildProcess;
+
+  /** @param change the keys of proxy.yaml that are other ones, made from the entry of the proxy's database */
+  constructor({ proxy: { directory } }: Fixtures, change: (database: Readonly<Record<string, unknown>>) => Record<string, unknown>) {
+    const config = parse(readFileSync(join(directory, "proxy.yaml"), "utf8")) as { databases: [Record<string, unknown>] };
+    const file = join(directory, "by-hand.yaml");
+    writeFileSync(file, stringify({ ...config, ...change(config.databases[0]) }));
+    this.#child = fork(bundleProxy().path, ["--config", file, "--take-over"], { execArgv: [...proxyNodeArguments], stdio: ["ignore", "pipe", "inherit", "ipc"] });
+    this.#child.stdout!.on("data", (chunk: Buffer) => (this.log += chunk.toString()));
+    this.ended = once(this.#child, "exit");
+  }
+
+  /** Which address it asks for next. */
+  async asks(): Promise<unknown> {
+    const [message] = (await within("a question", handOverLimitMs, once(this.#child, "message"))) as [{ ask: unknown }];
+    return message.ask;
+  }
+
+  answer(address: unknown, socket?: Server): void {
+    this.#child.send({ answer: address }, socket);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
+  stop(): void {
+    this.#child.kill("SIGKILL");
   }
 }
 
@@ -136,34 +173,45 @@ for (const workers of [1, 2]) {
 
     for (const occupied of ["its admin endpoint", "another database"] as const) {
       test(`a successor that takes clients, and then finds the address of ${occupied} occupied, lets them finish`, async () => {
-        const { directory, adminPort } = fixtures.proxy;
-        const config = parse(readFileSync(join(directory, "proxy.yaml"), "utf8")) as { admin?: unknown; databases: Record<string, unknown>[] };
+        const { adminPort } = fixtures.proxy;
         const [port] = await findFreePorts(1);
-        const database = { ...config.databases[0], listen: `127.0.0.1:${port!}` };
-        const further = occupied === "another database" ? [{ ...database, name: "further", listen: `127.0.0.1:${adminPort}` }] : [];
-        const file = join(directory, "occupied.yaml");
-        writeFileSync(file, stringify({ ...config, databases: [database, ...further], ...(further.length > 0 && { admin: undefined }) }));
-        const door = createServer().listen(port, "127.0.0.1");
-        await once(door, "listening");
-        const successor = fork(bundleProxy().path, ["--config", file, "--take-over"], { execArgv: [...proxyNodeArguments], stdio: ["ignore", "pipe", "inherit", "ipc"] });
-        let log = "";
-        successor.stdout!.on("data", (chunk: Buffer) => (log += chunk.toString()));
-        const ended = once(successor, "exit");
+        const successor = new SuccessorByHand(fixtures, (database) => {
+          const moved = { ...database, listen: `127.0.0.1:${port!}` };
+          return occupied === "another database" ? { admin: undefined, databases: [moved, { ...moved, name: "further", listen: `127.0.0.1:${adminPort}` }] } : { databases: [moved] };
+        });
         try {
-          const [first] = (await once(successor, "message")) as [{ ask: unknown }];
-          successor.send({ answer: first.ask }, door);
-          const [second] = (await once(successor, "message")) as [{ ask: unknown }];
+          const door = createServer().listen(port, "127.0.0.1");
+          await once(door, "listening");
+          successor.answer(await successor.asks(), door);
+          const next = await successor.asks();
           door.close();
           const client = await RawConnection.open(fixtures.proxy, "alice", undefined, port);
-          successor.send({ answer: second.ask });
-          await waitFor("it knows that it cannot start", 10_000, () => log.includes("draining"));
+          successor.answer(next);
+          await waitFor("it knows that it cannot start", 10_000, () => successor.log.includes("draining"));
           assert.equal(await client.ask("SET", "guest", "1"), "+OK\r\n");
           client.close();
-          assert.deepEqual(await within("its end", 10_000, ended), [1, null]);
+          assert.deepEqual(await within("its end", 10_000, successor.ended), [1, null]);
         } finally {
-          successor.kill("SIGKILL");
+          successor.stop();
         }
       });
     }
+
+    test("signals that come while a successor starts have it do what they ask for when it has", async () => {
+      const [port, adminPort] = await findFreePorts(2);
+      const successor = new SuccessorByHand(fixtures, (database) => ({ admin: { listen: `127.0.0.1:${adminPort!}` }, databases: [{ ...database, listen: `127.0.0.1:${port!}` }] }));
+      try {
+        const first = await successor.asks();
+        successor.signal("SIGHUP");
+        successor.signal("SIGUSR2");
+        successor.answer(first);
+        successor.answer(await successor.asks());
+        await waitFor("it takes its configuration over once more", 10_000, () => successor.log.includes('"configuration taken over"'));
+        assert.match(successor.log, /"no successor: SIGUSR2 starts what the file of --successor names, and there is none/);
+        (await RawConnection.open(fixtures.proxy, "alice", undefined, port)).close();
+      } finally {
+        successor.stop();
+      }
+    });
   });
 }
