@@ -32,6 +32,14 @@ export type Plan =
 const EXCLUSIVE = new Set(["keys", "function|kill"]);
 
 /**
+ * Whose owner all subscriptions and messages go to. Any node would do for messages, as the bus carries them to all others (Redis
+ * Cluster specification, "Pub/Sub"). But PUBLISH and PUBSUB count the subscribers of their own node only: with all of them there,
+ * they answer what one Redis server would.
+ */
+export const PUBSUB_SLOT = 0;
+const PUBSUB = new Set(["publish", "pubsub"]);
+
+/**
  * Commands about the session itself, by name. `POST` and `Host:` are no commands but the beginning of what a web page can make
  * a browser send: Redis closes the connection at them (redis `server.c`, `securityWarningCommand`), so they must never get to
  * one that others share.
@@ -70,6 +78,7 @@ function planRouted(request: Request, container: CommandEntry, entry: CommandEnt
     const frame = name === "script|flush" && argumentIsAsync(request) ? encodeCommand(["SCRIPT", "FLUSH"]) : undefined;
     return { kind: "everyMaster", merge: everyMaster, readonly: entry.readonly, exclusive: EXCLUSIVE.has(name), ...(frame && { frame }) };
   }
+  if (PUBSUB.has(container.name)) return { kind: "forward", slot: PUBSUB_SLOT, readonly: entry.readonly };
   const key = firstKeyIndex(entry, request);
   const slot = key === 0 ? undefined : slotOfArgument(request, key);
   return entry.blocking && mayWait(entry, request) ? { kind: "wait", slot } : { kind: "forward", slot, readonly: entry.readonly };

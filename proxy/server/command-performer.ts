@@ -6,7 +6,7 @@ import type { UserConnections } from "../cluster/user-connections.ts";
 import { encodeError, encodeSimple } from "../resp/encoder.ts";
 import type { Request } from "../resp/request-parser.ts";
 import { argument, argumentSpells, entryOf, keyIndexes } from "../routing/keys.ts";
-import { planCluster, refusedWhileSubscribed } from "../routing/plan.ts";
+import { planCluster, PUBSUB_SLOT, refusedWhileSubscribed } from "../routing/plan.ts";
 import { planStandalone } from "../routing/plan-standalone.ts";
 import type { StandalonePlan } from "../routing/plan-standalone.ts";
 import { Concatenation } from "./concatenation.ts";
@@ -342,8 +342,8 @@ export class CommandPerformer {
   }
 
   #subscribe(request: Request, users: UserConnections): void {
-    const { homeSlot, write, observer, finish } = this.#host;
-    const connection = users.lendForSlot(homeSlot);
+    const { write, observer, finish } = this.#host;
+    const connection = users.lendForSlot(PUBSUB_SLOT);
     if (connection === undefined) {
       this.#fail(request, "no node can be reached for a subscription");
       return;

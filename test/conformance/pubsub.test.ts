@@ -21,18 +21,23 @@ async function withTwo(use: (subscriber: RawConnection, publisher: RawConnection
   }
 }
 
-test("messages reach every subscriber, wherever in the cluster they and the publisher are connected", async () => {
+test("messages reach every subscriber, and are counted as one server counts them, whoever publishes or asks", async () => {
   const subscribers = await Promise.all(Array.from({ length: 9 }, () => RawConnection.open(fixtures.proxy)));
-  const publisher = await RawConnection.open(fixtures.proxy);
+  const [publisher, ...others] = (await Promise.all(Array.from({ length: 6 }, () => RawConnection.open(fixtures.proxy)))) as [RawConnection, ...RawConnection[]];
   try {
     for (const subscriber of subscribers) assert.equal(await subscriber.ask("SUBSCRIBE", "news"), confirmed("subscribe", "news", 1));
     for (let i = 0; i < 100; i++) publisher.send("PUBLISH", "news", String(i));
-    assert.ok((await publisher.replies(100)).every((reply) => /^:\d+\r\n$/.test(reply)));
+    assert.deepEqual(await publisher.replies(100), new Array<string>(100).fill(":9\r\n"));
     for (const subscriber of subscribers) {
       assert.deepEqual(await subscriber.replies(100), Array.from({ length: 100 }, (_, i) => message("news", String(i))));
     }
+    for (const other of others) {
+      assert.equal(await other.ask("PUBSUB", "CHANNELS"), `*1\r\n${bulk("news")}`);
+      assert.equal(await other.ask("PUBSUB", "NUMSUB", "news", "none"), `*4\r\n${bulk("news")}:9\r\n${bulk("none")}:0\r\n`);
+      assert.equal(await other.ask("PUBLISH", "news", "last"), ":9\r\n");
+    }
   } finally {
-    for (const client of [...subscribers, publisher]) client.close();
+    for (const client of [...subscribers, publisher, ...others]) client.close();
   }
 });
 
