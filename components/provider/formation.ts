@@ -29,7 +29,7 @@ export interface FormationPorts {
 export interface FormationTask {
   readonly nodes: readonly NodeAddress[];
   readonly masters: number;
-  /** For everything together. */
+  /** For everything together; each replica that is turned to another master, and copies it, has as long again. */
   readonly limitMs: number;
   /** How long a state that may heal by itself is watched before an empty cluster is started over. */
   readonly graceMs: number;
@@ -66,7 +66,9 @@ export async function formCluster(task: FormationTask, ports: FormationPorts): P
 
 async function formUnderHold(task: FormationTask, ports: FormationPorts, hold: MigrationHold): Promise<readonly NodeView[]> {
   const means: RepairMeans = { call: (node, command) => ports.call(node, command), login: task.login, hold };
-  const end = ports.now() + task.limitMs;
+  let end = ports.now() + task.limitMs;
+  /** Who turns replicas back while this goes on must not have it go on for ever. */
+  let copiesLeft = task.nodes.length * 2;
   let waitingSince: number | undefined;
   let obstacle = "nothing has been tried";
   while (ports.now() < end) {
@@ -81,7 +83,9 @@ async function formUnderHold(task: FormationTask, ports: FormationPorts, hold: M
     const plan = planFormation(views, task.masters);
     const steps = pressing.length > 0 ? pressing : stepsBeside(plan, views, repair, task);
     if (steps.length > 0) {
-      obstacle = (await takeRepairSteps(steps, views, means)) ?? obstacle;
+      const problem = await takeRepairSteps(steps, views, means);
+      obstacle = problem ?? obstacle;
+      if (problem === undefined && ["exchange", "replicate"].includes(steps[0]!.kind) && copiesLeft-- > 0) end = ports.now() + task.limitMs;
       await ports.pause();
       continue;
     }

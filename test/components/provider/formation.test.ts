@@ -11,7 +11,7 @@ const hosts = [1, 2, 3, 3, 2, 1];
 const nodes = hosts.map((_, index) => addressOn(hosts, index));
 
 /** Forms a cluster on these hosts, and says what it was told; `refuse` is answered with an error. */
-async function form(formed: TopologyDeclaration | undefined, refuse = ""): Promise<{ calls: string[]; error: unknown }> {
+async function form(formed: TopologyDeclaration | undefined, refuse = "", limitMs = 10_000): Promise<{ calls: string[]; error: unknown }> {
   const cluster = new SimulatedCluster(3, 1, (bound) => bound - 1, hosts);
   const calls: string[] = [];
   let looks = 0;
@@ -37,7 +37,7 @@ async function form(formed: TopologyDeclaration | undefined, refuse = ""): Promi
     now: () => looks * 100,
     pause: () => Promise.resolve(),
   };
-  const task = { nodes, masters: 3, limitMs: 10_000, graceMs: 5000, login: { user: "", password: "" }, ...(formed !== undefined && { formed }) };
+  const task = { nodes, masters: 3, limitMs, graceMs: 5000, login: { user: "", password: "" }, ...(formed !== undefined && { formed }) };
   const error = await formCluster(task, ports).then(() => undefined, (reason: unknown) => reason);
   return { calls: calls.map((call) => call.replace(/[0-9a-f]{40}/, (id) => String(cluster.look().find((view) => view.id === id)?.node.port))), error };
 }
@@ -52,6 +52,11 @@ const exchange = [
 test("two replicas that change places are kept from migrating by themselves until both have copied, in a cluster that was formed and in one that is new", async () => {
   assert.deepEqual(await form({ replicasPerMaster: 1, layout: undefined }), { calls: exchange, error: undefined });
   assert.deepEqual(await form(undefined), { calls: exchange, error: undefined });
+});
+
+test("each copy has the time allowed for itself", async () => {
+  // A look takes 600 ms, and the exchange five of them.
+  assert.deepEqual(await form({ replicasPerMaster: 1, layout: undefined }, "", 1500), { calls: exchange, error: undefined });
 });
 
 test("they are let go where the exchange comes to no end", async () => {
