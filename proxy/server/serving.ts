@@ -22,9 +22,6 @@ import type { SessionDetail, SessionState } from "./session-state.ts";
 import { SlowLog } from "./slow-log.ts";
 import type { Totals } from "./totals.ts";
 
-/** How long those are waited for that were accepted before the end and have not come in. */
-const ARRIVAL_MS = 3_000;
-
 /** A client that is there. */
 interface Guest {
   readonly session: Session;
@@ -183,8 +180,8 @@ export class Serving {
     this.#host.log.info("draining", { sessions: this.#guests.size });
     for (const { session } of this.#guests.values()) session.drain();
     const began = performance.now();
-    const passed = (ms: number): boolean => performance.now() - began >= Math.min(ms, this.#config.limits.drainMs);
-    while (!passed(this.#guests.size > 0 ? Infinity : this.#arriving() > 0 ? ARRIVAL_MS : 0)) await new Promise((resolve) => setTimeout(resolve, 20));
+    // Those who are on their way in were accepted here, and nobody else can let them in; how long they may take has a limit of its own.
+    while (this.#guests.size + this.#arriving() > 0 && performance.now() - began < this.#config.limits.drainMs) await new Promise((resolve) => setTimeout(resolve, 20));
     if (this.#guests.size > 0) this.#host.log.warn("sessions cut off", { sessions: this.#guests.size });
     for (const { session } of this.#guests.values()) session.destroy();
     for (const door of this.#doors) door.end();
