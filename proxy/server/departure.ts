@@ -3,7 +3,7 @@
  * times and leaves notices nothing.
  */
 const VISIT_MS = 3_000;
-/** A client that never pauses is served for so long more; then no further request of it is taken. */
+/** A client that never pauses is served for so long more; then no further request of it is taken but one that has begun to come. */
 const LAST_REQUESTS_MS = 2_000;
 /** How long the end of a command that waits in Redis may take: what was popped for the client must not be lost on the way. */
 const RECALL_MS = 2_000;
@@ -45,6 +45,8 @@ export class Departure {
   readonly #host: DepartureHost;
   /** Whether no further request is taken. What is owed is still written. */
   closing = false;
+  /** One more request is taken: the one that has begun to come, however long the rest of it takes. */
+  last = false;
   /** The command that waited in Redis was ended. */
   recalled = false;
   /** The end was asked for. */
@@ -102,7 +104,8 @@ export class Departure {
   readonly #drainNow = (): void => {
     this.#draining = true;
     this.#after(LAST_REQUESTS_MS, () => {
-      this.leave();
+      if (this.#host.asked()) this.last = true;
+      else this.leave();
     });
     this.check();
   };

@@ -270,6 +270,7 @@ export class Session implements ReplyTarget {
         if (accepting) this.#take();
         else if (argumentSpells(this.#parser, 0, "quit")) this.#performer.perform(this.#parser, this.#performer.plan(this.#parser));
         else this.#fill(this.#place(this.#parser), encodeError(`${this.#database.profile.errorPrefix}the audit cannot be written; commands are refused until it can`));
+        if (this.#departure.last) this.#departure.closing = true;
       }
       this.#run.send(this.#now);
     } catch (error) {
