@@ -13,6 +13,7 @@ import type { LoginAnswer } from "./login-check.ts";
 import { Outages } from "./outages.ts";
 import { askValue } from "./question.ts";
 import { survey } from "./topology-source.ts";
+import { UnderWay } from "./under-way.ts";
 import type { UpstreamError } from "./upstream-error.ts";
 import { UserConnections } from "./user-connections.ts";
 import type { Credentials, UserEvents } from "./user-connections.ts";
@@ -68,6 +69,9 @@ export class Database {
 
   /** How long the nodes take to answer, by their `addressKey`. */
   readonly nodeLatencies = new Map<string, LatencyHistogram>();
+
+  /** Subscriptions that clients have asked for, and Redis has yet to confirm. Each first needs a connection of its own. */
+  readonly subscribing = new UnderWay();
 
   readonly #options: DatabaseOptions;
   readonly #users: Users;

@@ -9,8 +9,11 @@ import { slotOf } from "./slot.ts";
 
 /** What is to be done for one request. Plain data: nothing is sent, and nothing but the request and the tables is read. */
 export type Plan =
-  /** To the owner of `slot`, on the connection that sessions share; without a slot, to whichever shard the session calls its own. */
-  | { readonly kind: "forward"; readonly slot: number | undefined; readonly readonly: boolean }
+  /**
+   * To the owner of `slot`, on the connection that sessions share; without a slot, to whichever shard the session calls its own.
+   * `countsSubscribers`: not before those who are about to subscribe have.
+   */
+  | { readonly kind: "forward"; readonly slot: number | undefined; readonly readonly: boolean; readonly countsSubscribers?: boolean }
   /** The same on a connection of its own while it lasts: the command may wait. */
   | { readonly kind: "wait"; readonly slot: number | undefined }
   /**
@@ -78,7 +81,7 @@ function planRouted(request: Request, container: CommandEntry, entry: CommandEnt
     const frame = name === "script|flush" && argumentIsAsync(request) ? encodeCommand(["SCRIPT", "FLUSH"]) : undefined;
     return { kind: "everyMaster", merge: everyMaster, readonly: entry.readonly, exclusive: EXCLUSIVE.has(name), ...(frame && { frame }) };
   }
-  if (PUBSUB.has(container.name)) return { kind: "forward", slot: PUBSUB_SLOT, readonly: entry.readonly };
+  if (PUBSUB.has(container.name)) return { kind: "forward", slot: PUBSUB_SLOT, readonly: entry.readonly, countsSubscribers: true };
   const key = firstKeyIndex(entry, request);
   const slot = key === 0 ? undefined : slotOfArgument(request, key);
   return entry.blocking && mayWait(entry, request) ? { kind: "wait", slot } : { kind: "forward", slot, readonly: entry.readonly };

@@ -59,6 +59,8 @@ export interface PerformerHost {
 export class CommandPerformer {
   readonly #host: PerformerHost;
   #subscription: Subscription | undefined;
+  /** Tells those who publish that they need not wait for the subscription any more. */
+  #subscribed: (() => void) | undefined;
   /** Standalone mode: the session's own connection, from the first command that leaves state in it. */
   #own: UpstreamConnection | undefined;
   /** A command waits in Redis: if the client leaves, what comes must not be taken from Redis for nobody. */
@@ -90,6 +92,8 @@ export class CommandPerformer {
 
   /** Takes nothing from the connections that are the session's own, until `resume`: what comes on them is nobody else's. */
   pause(): void {
+    // Nobody is to wait for a client that does not read.
+    this.#subscribed?.();
     this.#subscription?.pause();
     this.#own?.pause();
   }
@@ -156,7 +160,9 @@ export class CommandPerformer {
         this.#answer(request, plan.reply, plan.refused);
         return;
       case "forward":
-        this.#forward(request, plan, users);
+        this.#onceSubscribed(plan.countsSubscribers === true, () => {
+          this.#forward(request, plan, users);
+        });
         return;
       case "wait":
         this.#host.drained(() => {
@@ -342,12 +348,13 @@ export class CommandPerformer {
   }
 
   #subscribe(request: Request, users: UserConnections): void {
-    const { write, observer, finish } = this.#host;
+    const { database, write, observer, finish } = this.#host;
     const connection = users.lendForSlot(PUBSUB_SLOT);
     if (connection === undefined) {
       this.#fail(request, "no node can be reached for a subscription");
       return;
     }
+    const subscribed = (this.#subscribed = database.subscribing.begin());
     this.#subscription = new Subscription(connection, request, {
       write,
       onOver: () => {
@@ -355,12 +362,32 @@ export class CommandPerformer {
         users.giveBack(connection);
       },
       onLost: () => {
+        subscribed();
         users.giveBack(connection);
         finish();
       },
       onDone: (exchange) => {
+        subscribed();
         observer.exchangeDone(exchange);
       },
+    });
+  }
+
+  /**
+   * Runs `then` behind the subscriptions that are under way, so that who subscribes first is heard first, as by one server. They and
+   * what waits for them go to one node, and have its time limits.
+   */
+  #onceSubscribed(must: boolean, then: () => void): void {
+    const { database, hold, release } = this.#host;
+    const done = must ? database.subscribing.done() : undefined;
+    if (done === undefined) {
+      then();
+      return;
+    }
+    hold();
+    void done.then(() => {
+      then();
+      release();
     });
   }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { waitFor } from "../support/wait-for.ts";
 import { clusterBehindProxy } from "../support/cluster-behind-proxy.ts";
 import { RawConnection } from "../support/raw-connection.ts";
@@ -39,6 +40,34 @@ test("messages reach every subscriber, and are counted as one server counts them
   } finally {
     for (const client of [...subscribers, publisher, ...others]) client.close();
   }
+});
+
+test("who subscribes before another one publishes hears it, though the subscription first needs a connection of its own", async () => {
+  for (let round = 0; round < 20; round++) {
+    await withTwo(async (subscriber, publisher) => {
+      assert.equal(await publisher.ask("PING"), "+PONG\r\n");
+      subscriber.send("SUBSCRIBE", "early");
+      await pause(2);
+      assert.equal(await publisher.ask("PUBLISH", "early", "bird"), ":1\r\n");
+      assert.deepEqual(await subscriber.replies(2), [confirmed("subscribe", "early", 1), message("early", "bird")]);
+    });
+  }
+});
+
+test("nobody who publishes waits for a subscriber that does not read", async () => {
+  await withTwo(async (subscriber, publisher) => {
+    assert.equal(await publisher.ask("SET", "large", "v".repeat(1024 * 1024)), "+OK\r\n");
+    subscriber.socket.pause();
+    for (let i = 0; i < 64; i++) subscriber.send("GET", "large");
+    subscriber.send("SUBSCRIBE", "unread");
+    for (let i = 0; i < 30; i++) {
+      await pause(10);
+      assert.equal(await publisher.ask("PUBLISH", "other", "text"), ":0\r\n");
+    }
+    subscriber.socket.resume();
+    await subscriber.replies(64);
+    assert.equal(await subscriber.reply(), confirmed("subscribe", "unread", 1));
+  });
 });
 
 test("a subscribed connection answers PING, further SUBSCRIBE and UNSUBSCRIBE, and is an ordinary one after the last", async () => {
