@@ -46,6 +46,8 @@ export interface PerformerHost {
   readonly fill: (place: Exchange, reply: Buffer) => void;
   /** Writes what belongs to no request: messages of a subscription. */
   readonly write: (bytes: Buffer) => void;
+  /** A request of a subscribed client was answered. */
+  readonly subscriptionAnswered: () => void;
   /** The login has begun or ended: other limits hold. */
   readonly loginChanged: () => void;
   /** Writes what is owed and ends the session. */
@@ -114,8 +116,9 @@ export class CommandPerformer {
     else this.#own.letGo();
   }
 
-  /** Ends a command that waits in Redis: its client leaves. */
+  /** Ends a command that waits in Redis, and subscriptions: their client leaves. */
   cancelWaiting(): void {
+    this.#subscription?.close();
     if (!this.#waiting) return;
     this.#host.deliveries.cancel();
     this.#own?.close("its client has gone");
@@ -348,7 +351,7 @@ export class CommandPerformer {
   }
 
   #subscribe(request: Request, users: UserConnections): void {
-    const { database, write, observer, finish } = this.#host;
+    const { database, write, observer, subscriptionAnswered, finish } = this.#host;
     const connection = users.lendForSlot(PUBSUB_SLOT);
     if (connection === undefined) {
       this.#fail(request, "no node can be reached for a subscription");
@@ -369,6 +372,7 @@ export class CommandPerformer {
       onDone: (exchange) => {
         subscribed();
         observer.exchangeDone(exchange);
+        subscriptionAnswered();
       },
     });
   }

@@ -85,9 +85,9 @@ export class Departure {
   /** Ends the session if the moment has come. To be called whenever something was answered. */
   check(): void {
     if (!this.closing && !this.#draining) return;
-    const { waits, listens, owes, asked, finish } = this.#host;
+    const { waits, owes, asked, finish } = this.#host;
     if (waits()) this.#recall();
-    else if (listens() || !(owes() || (!this.closing && asked()))) finish();
+    else if (!(owes() || (!this.closing && asked()))) finish();
   }
 
   /** The session has ended. */

@@ -109,7 +109,7 @@ export class Session implements ReplyTarget {
       waits: () => this.#performer.waiting,
       listens: () => this.#performer.subscribed,
       // Held by a client that does not read, nothing is under way.
-      owes: () => !this.#replies.empty || this.#run.count > 0 || (this.#holds > 0 && !this.#replies.stalled),
+      owes: () => !this.#replies.empty || this.#run.count > 0 || this.#performer.subscription?.owes === true || (this.#holds > 0 && !this.#replies.stalled),
       asked: () => this.#parser.buffered > 0,
       recall: () => {
         this.#performer.recallWaiting(() => {
@@ -359,6 +359,9 @@ export class Session implements ReplyTarget {
       },
       write: (bytes: Buffer) => {
         this.#replies.write(bytes);
+      },
+      subscriptionAnswered: () => {
+        this.#departure.check();
       },
       loginChanged: () => {
         const { authenticated, unauthenticated } = this.#options.limits;

@@ -80,6 +80,11 @@ export class Subscription implements ReplyTarget {
     return this.#connection.address;
   }
 
+  /** Whether an answer is awaited. */
+  get owes(): boolean {
+    return this.#owed.length > 0;
+  }
+
   /** Requests whose answers are awaited, oldest first; only to be looked at. */
   *owed(): Iterable<Exchange> {
     for (const { exchange } of this.#owed) yield exchange;

@@ -89,6 +89,26 @@ test("a request of which half has come is answered when the rest has, however lo
   assert.equal(client.waiting, 0);
 });
 
+test("one that subscribes has its confirmations before it is let go", async () => {
+  const { client, session } = await cluster.open(cluster.database());
+  let confirm: (() => void) | undefined;
+  for (const index of [0, 1]) {
+    cluster.on(index, ([name], connection) => {
+      if (name !== "SUBSCRIBE") return null;
+      confirm = () => connection.write("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nm\r\n");
+      return undefined;
+    });
+  }
+  await pause(idleMs);
+  client.send("SUBSCRIBE", "a", "b");
+  await waitFor("it is at its node", 1_000, () => confirm !== undefined);
+  session.drain();
+  await pause(50);
+  confirm!();
+  for (const channel of ["a", "b"]) assert.match(await client.reply(1_000), new RegExp(`subscribe\r\n\\$1\r\n${channel}`));
+  await client.closed(promptMs);
+});
+
 test("one that never pauses is let go all the same, behind the answers to all that was taken from it", async () => {
   const { client, session } = await cluster.open(cluster.database());
   await pause(idleMs);
