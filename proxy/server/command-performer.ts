@@ -6,7 +6,7 @@ import type { UserConnections } from "../cluster/user-connections.ts";
 import { encodeError, encodeSimple } from "../resp/encoder.ts";
 import type { Request } from "../resp/request-parser.ts";
 import { argument, argumentSpells, entryOf, keyIndexes } from "../routing/keys.ts";
-import { planCluster, PUBSUB_SLOT, refusedWhileSubscribed } from "../routing/plan.ts";
+import { planCluster } from "../routing/plan.ts";
 import { planStandalone } from "../routing/plan-standalone.ts";
 import type { StandalonePlan } from "../routing/plan-standalone.ts";
 import { Concatenation } from "./concatenation.ts";
@@ -15,7 +15,8 @@ import { MultiGet } from "./multi-get.ts";
 import type { SessionDeliveries } from "./session-deliveries.ts";
 import type { SessionLogin } from "./session-login.ts";
 import type { SessionObserver } from "./session-options.ts";
-import { Subscription } from "./subscription.ts";
+import { Subscriber } from "./subscriber.ts";
+import type { Subscription } from "./subscription.ts";
 
 const OK = encodeSimple("OK");
 const RESET = encodeSimple("RESET");
@@ -60,9 +61,7 @@ export interface PerformerHost {
  */
 export class CommandPerformer {
   readonly #host: PerformerHost;
-  #subscription: Subscription | undefined;
-  /** Tells those who publish that they need not wait for the subscription any more. */
-  #subscribed: (() => void) | undefined;
+  readonly #subscriber: Subscriber;
   /** Standalone mode: the session's own connection, from the first command that leaves state in it. */
   #own: UpstreamConnection | undefined;
   /** A command waits in Redis: if the client leaves, what comes must not be taken from Redis for nobody. */
@@ -70,11 +69,12 @@ export class CommandPerformer {
 
   constructor(host: PerformerHost) {
     this.#host = host;
+    this.#subscriber = new Subscriber(host);
   }
 
   /** Whether the client is subscribed: what it may do then is little. */
   get subscribed(): boolean {
-    return this.#subscription !== undefined;
+    return this.#subscriber.subscription !== undefined;
   }
 
   /** Whether a command waits in Redis for as long as the client does. */
@@ -89,20 +89,18 @@ export class CommandPerformer {
 
   /** The subscription, where there is one; only to be looked at. */
   get subscription(): Subscription | undefined {
-    return this.#subscription;
+    return this.#subscriber.subscription;
   }
 
   /** Takes nothing from the connections that are the session's own, until `resume`: what comes on them is nobody else's. */
   pause(): void {
-    // Nobody is to wait for a client that does not read.
-    this.#subscribed?.();
-    this.#subscription?.pause();
+    this.#subscriber.pause();
     this.#own?.pause();
   }
 
   /** Goes on after `pause`. */
   resume(): void {
-    this.#subscription?.resume();
+    this.#subscriber.resume();
     this.#own?.resume();
   }
 
@@ -118,7 +116,7 @@ export class CommandPerformer {
 
   /** Ends a command that waits in Redis, and subscriptions: their client leaves. */
   cancelWaiting(): void {
-    this.#subscription?.close();
+    this.#subscriber.end();
     if (!this.#waiting) return;
     this.#host.deliveries.cancel();
     this.#own?.close("its client has gone");
@@ -126,7 +124,7 @@ export class CommandPerformer {
 
   /** Ends all that the session has in Redis. */
   end(): void {
-    this.#subscription?.close();
+    this.#subscriber.end();
     this.#own?.close("the session has ended");
   }
 
@@ -140,8 +138,9 @@ export class CommandPerformer {
   /** Does it. */
   perform(request: Request, plan: StandalonePlan): void {
     const { login, observer, deliveries } = this.#host;
-    if (this.#subscription !== undefined && !(plan.kind === "session" && plan.what !== "authenticate")) {
-      this.#performSubscribed(request, plan, this.#subscription);
+    const { subscription } = this.#subscriber;
+    if (subscription !== undefined && !(plan.kind === "session" && plan.what !== "authenticate")) {
+      this.#subscriber.perform(request, plan, subscription);
       return;
     }
     if (plan.kind === "session") {
@@ -163,9 +162,12 @@ export class CommandPerformer {
         this.#answer(request, plan.reply, plan.refused);
         return;
       case "forward":
-        this.#onceSubscribed(plan.countsSubscribers === true, () => {
-          this.#forward(request, plan, users);
-        });
+        if (plan.countsSubscribers !== true) this.#forward(request, plan, users);
+        else {
+          this.#subscriber.behindOthers(() => {
+            this.#forward(request, plan, users);
+          });
+        }
         return;
       case "wait":
         this.#host.drained(() => {
@@ -188,7 +190,7 @@ export class CommandPerformer {
         return;
       case "subscribe":
         this.#host.drained(() => {
-          this.#subscribe(request, users);
+          if (!this.#subscriber.begin(request, users)) this.#fail(request, "no node can be reached for a subscription");
         });
         return;
       case "own":
@@ -199,28 +201,6 @@ export class CommandPerformer {
       case "unknown":
         this.#lookUp(request, users);
     }
-  }
-
-  #performSubscribed(request: Request, plan: StandalonePlan, subscription: Subscription): void {
-    const { database, observer, hold, release } = this.#host;
-    if (plan.kind === "answer" && plan.refused) {
-      observer.refused(request);
-      subscription.answer(request, plan.reply, true);
-      return;
-    }
-    const refusal = database.mode === "cluster" ? refusedWhileSubscribed(request, database.table) : undefined;
-    if (refusal !== undefined) {
-      subscription.answer(request, refusal, false);
-      return;
-    }
-    const mayBeTheLast = argumentSpells(request, 0, "unsubscribe");
-    if (!mayBeTheLast) {
-      subscription.forward(request);
-      return;
-    }
-    // Whether what comes behind it belongs to a subscribed client or to an ordinary one, only the answer tells.
-    hold();
-    subscription.forward(request, release);
   }
 
   #performOnSession(request: Request, what: "quit" | "reset" | "authenticate" | "hangUp"): void {
@@ -234,8 +214,7 @@ export class CommandPerformer {
       finish();
       return;
     }
-    this.#subscription?.close();
-    this.#subscription = undefined;
+    this.#subscriber.end();
     if (what === "quit") {
       this.#answer(request, OK);
       finish();
@@ -347,51 +326,6 @@ export class CommandPerformer {
     this.#host.forward(this.#own, request);
     this.#host.drained(() => {
       this.#waiting = false;
-    });
-  }
-
-  #subscribe(request: Request, users: UserConnections): void {
-    const { database, write, observer, subscriptionAnswered, finish } = this.#host;
-    const connection = users.lendForSlot(PUBSUB_SLOT);
-    if (connection === undefined) {
-      this.#fail(request, "no node can be reached for a subscription");
-      return;
-    }
-    const subscribed = (this.#subscribed = database.subscribing.begin());
-    this.#subscription = new Subscription(connection, request, {
-      write,
-      onOver: () => {
-        this.#subscription = undefined;
-        users.giveBack(connection);
-      },
-      onLost: () => {
-        subscribed();
-        users.giveBack(connection);
-        finish();
-      },
-      onDone: (exchange) => {
-        subscribed();
-        observer.exchangeDone(exchange);
-        subscriptionAnswered();
-      },
-    });
-  }
-
-  /**
-   * Runs `then` behind the subscriptions that are under way, so that who subscribes first is heard first, as by one server. They and
-   * what waits for them go to one node, and have its time limits.
-   */
-  #onceSubscribed(must: boolean, then: () => void): void {
-    const { database, hold, release } = this.#host;
-    const done = must ? database.subscribing.done() : undefined;
-    if (done === undefined) {
-      then();
-      return;
-    }
-    hold();
-    void done.then(() => {
-      then();
-      release();
     });
   }
 
