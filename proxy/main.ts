@@ -76,7 +76,7 @@ async function serve({ config: file, check, successor, takesOver }: ServeOptions
   const predecessor = takesOver ? new PredecessorProcess() : undefined;
   const sockets = new ListeningSockets(predecessor);
   const proxy = new Proxy(config, config.workers === 1 ? new SingleProcess(sockets, log) : new WorkerFleet(process.argv[1]!, sockets, log), sockets, log);
-  const started = proxy.start();
+  const started = proxy.start(predecessor?.reached);
   // A signal without a handler ends the process, and who sends one cannot know how far it is.
   onSignal("SIGHUP", started, () => {
     proxy.reload(() => loadConfig(file)).catch((error: unknown) => {
@@ -120,7 +120,7 @@ function handOver(successor: string | undefined, sockets: ListeningSockets, prox
     }
     if (begun) return;
     begun = true;
-    startSuccessor(successor, sockets).then(
+    proxy.reached().then((reached) => startSuccessor(successor, sockets, reached)).then(
       ({ pid }) => {
         log.info("a successor takes clients", { successor: pid });
         void proxy.drain(true).then(() => process.exit(0));

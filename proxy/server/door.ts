@@ -39,6 +39,7 @@ export class Door {
   readonly #listener: Listener;
   #loaded: LoadedConfig;
   #upstream: UpstreamTls | undefined;
+  #reaching = false;
 
   private constructor(host: DoorHost, loaded: LoadedConfig, config: DatabaseConfig, upstream: UpstreamTls | undefined) {
     this.#host = host;
@@ -59,6 +60,13 @@ export class Door {
     return new Door(host, loaded, config, await upstreamTls(host, loaded, config));
   }
 
+  /** Begins to reach the database. */
+  reach(): void {
+    if (this.#reaching) return;
+    this.#reaching = true;
+    this.database.start();
+  }
+
   /**
    * Begins to take clients.
    *
@@ -67,7 +75,7 @@ export class Door {
   async open(): Promise<void> {
     const { sockets } = this.#host;
     if (sockets !== undefined) await this.#listener.listen(this.config.listen, sockets);
-    this.database.start();
+    this.reach();
     if (sockets !== undefined) this.#host.log.info("listening", { database: this.config.name, address: `${this.config.listen.host}:${this.config.listen.port}` });
   }
 

@@ -26,9 +26,10 @@ export interface Fleet {
   /**
    * Begins to serve.
    *
+   * @param reached names of databases that must be reached before
    * @throws ConfigError or Error where that cannot be
    */
-  start(loaded: LoadedConfig): Promise<void>;
+  start(loaded: LoadedConfig, reached: readonly string[]): Promise<void>;
   /**
    * Has all processes make what another configuration needs; nothing changes yet.
    *

@@ -27,17 +27,21 @@ const SUCCESSOR_MS = 30_000;
 /** Tells a process that it takes another one's place. */
 export const TAKE_OVER = "--take-over";
 
+/** Environment variable of a successor: names of databases, as JSON. An argument would be unknown to a program of an older version. */
+const REACHED = "REDIS_ACCESS_REACHED";
+
 /**
  * Starts the process that a file names, a JSON object of `command` and `environment`, and hands over to it the sockets that it
  * asks for. Its output goes where this one's goes.
  *
+ * @param reached databases that this process reaches: if the successor does not, it is none
  * @param limitMs within which it must take clients; then it is ended
  * @returns when it takes clients
  * @throws Error it could not be started, or ended before it took clients: this process goes on
  */
-export async function startSuccessor(file: string, sockets: ListeningSockets, limitMs = SUCCESSOR_MS): Promise<{ readonly pid: number }> {
+export async function startSuccessor(file: string, sockets: ListeningSockets, reached: readonly string[], limitMs = SUCCESSOR_MS): Promise<{ readonly pid: number }> {
   const { command: [program, ...args], environment } = readCommand(await readFile(file, "utf8"), file);
-  const child = spawn(program, [...args, TAKE_OVER], { env: environment, detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const child = spawn(program, [...args, TAKE_OVER], { env: { ...environment, [REACHED]: JSON.stringify(reached) }, detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
   const serves = Promise.withResolvers<undefined>();
   child.on("error", serves.reject);
   child.on("exit", (code, signal) => {
@@ -87,6 +91,11 @@ export class PredecessorProcess implements Predecessor {
     process.on("disconnect", () => {
       for (const { settle } of this.#waiting.values()) settle(false);
     });
+  }
+
+  /** Names of the databases that it reaches. */
+  get reached(): readonly string[] {
+    return JSON.parse(process.env[REACHED] ?? "[]") as string[];
   }
 
   inherit(address: HostPort, take: (socket: Server) => void): Promise<boolean> {

@@ -40,14 +40,15 @@ export class Proxy {
   /**
    * Opens all doors. Databases that cannot be reached yet do not keep it from starting: `/readyz` says so.
    *
+   * @param reached names of databases that it must reach before: the process whose place it takes does
    * @throws ConfigError where a file it names cannot be read or used; Error where an address cannot be listened on
    */
-  async start(): Promise<void> {
+  async start(reached: readonly string[] = []): Promise<void> {
     const { admin } = this.#config;
     const loaded = { config: this.#config, materials: await readMaterials(this.#config) };
     const program = createHash("sha256").update(await readFile(process.argv[1]!)).digest("hex");
     this.#version = { program, configuration: loaded.materials.sha256 };
-    await this.#fleet.start(loaded);
+    await this.#fleet.start(loaded, reached);
     this.#ticketTimer = setInterval(() => {
       this.#fleet.useTicketSecret(makeTicketSecret());
     }, TICKET_SECRET_MS).unref();
@@ -77,6 +78,12 @@ export class Proxy {
       },
     );
     await reload;
+  }
+
+  /** Names of the databases whose topology and commands are known. */
+  async reached(): Promise<string[]> {
+    const databases = (await this.#fleet.status()).flatMap(({ status }) => Object.entries(status?.databases ?? {}));
+    return [...new Set(databases.flatMap(([name, ready]) => (ready ? [name] : [])))];
   }
 
   /**

@@ -71,6 +71,10 @@ export interface PreparedChange {
   discard(): void;
 }
 
+/** How long a database may take to be reached by a process that takes another one's place, and how often that is looked at. */
+const REACH_MS = 10_000;
+const REACH_LOOK_MS = 20;
+
 /** All databases, doors and sessions of one process, from its start to the last client's leaving. */
 export class Serving {
   readonly #host: ServingHost;
@@ -99,14 +103,16 @@ export class Serving {
    * Opens all doors. Databases that cannot be reached yet do not keep it from starting: `status` says so. Where one cannot be
    * opened, clients who came by others meanwhile may finish first.
    *
-   * @throws ConfigError where the configuration cannot be used; Error where an address cannot be listened on
+   * @param reached names of databases that must be reached before, within ten seconds
+   * @throws ConfigError where the configuration cannot be used; Error where an address cannot be listened on, or a database is not reached
    */
-  static async start(host: ServingHost, loaded: LoadedConfig): Promise<Serving> {
+  static async start(host: ServingHost, loaded: LoadedConfig, reached: readonly string[] = []): Promise<Serving> {
     const serving = new Serving(host, loaded.config);
     const doors: Door[] = [];
     for (const database of loaded.config.databases) doors.push(await Door.make(serving.#doorHost(), loaded, database));
     serving.#doors = doors;
     try {
+      await reach(doors.filter(({ config }) => reached.includes(config.name)));
       for (const door of doors) await door.open();
     } catch (error) {
       await serving.drain();
@@ -391,4 +397,16 @@ function sessionLimits(limits: Limits): SessionLimits {
     clientStallMs: limits.clientStallMs,
     idleTimeoutMs: limits.idleTimeoutMs,
   };
+}
+
+/** @throws Error one is not reached in time */
+async function reach(doors: readonly Door[]): Promise<void> {
+  for (const door of doors) door.reach();
+  const end = performance.now() + REACH_MS;
+  for (const { config, database } of doors) {
+    while (!database.ready) {
+      if (performance.now() > end) throw new Error(`database ${config.name} is not reached within ${REACH_MS} ms, and the process before this one reaches it`);
+      await new Promise((resolve) => setTimeout(resolve, REACH_LOOK_MS));
+    }
+  }
 }

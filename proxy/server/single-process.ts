@@ -24,11 +24,11 @@ export class SingleProcess implements Fleet {
     this.#log = log;
   }
 
-  async start(loaded: LoadedConfig): Promise<void> {
+  async start(loaded: LoadedConfig, reached: readonly string[]): Promise<void> {
     const { audit } = (this.#config = loaded.config);
     if (audit !== undefined) this.#audit = await AuditLog.open(audit.file, { onFailure: audit.onFailure });
     const seats = new SeatCount(() => this.#config!.limits.maxConnections);
-    this.#serving = await Serving.start({ log: this.#log, seats, audit: this.#audit, sockets: this.#sockets, ticketSecret: makeTicketSecret() }, loaded);
+    this.#serving = await Serving.start({ log: this.#log, seats, audit: this.#audit, sockets: this.#sockets, ticketSecret: makeTicketSecret() }, loaded, reached);
   }
 
   async prepare(loaded: LoadedConfig): Promise<FleetChange> {

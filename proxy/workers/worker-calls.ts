@@ -10,6 +10,8 @@ export interface WorkerStart {
   /** SHA-256 of the primary's program: a worker of another program would not understand it. */
   readonly program: string;
   readonly ticketSecret: Buffer;
+  /** Names of databases that must be reached before it serves. */
+  readonly reached: readonly string[];
 }
 
 /** What the primary asks a worker, or tells it. */

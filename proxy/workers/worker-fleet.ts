@@ -54,11 +54,11 @@ export class WorkerFleet implements Fleet {
     this.#gates = new Gates(sockets, () => [...this.#workers.values()].filter(({ ready, leaving }) => ready && !leaving));
   }
 
-  async start(loaded: LoadedConfig): Promise<void> {
+  async start(loaded: LoadedConfig, reached: readonly string[]): Promise<void> {
     this.#loaded = loaded;
     const { audit, databases, workers } = loaded.config;
     if (audit !== undefined) this.#audit = await AuditFunnel.open(audit.file);
-    await Promise.all(Array.from({ length: workers }, (_, i) => this.#bringUp(this.#fork(i + 1))));
+    await Promise.all(Array.from({ length: workers }, (_, i) => this.#bringUp(this.#fork(i + 1), reached)));
     for (const { name, listen } of databases) {
       await this.#gates.open(listen);
       this.#log.info("listening", { database: name, address: `${listen.host}:${listen.port}`, workers });
@@ -179,9 +179,9 @@ export class WorkerFleet implements Fleet {
   }
 
   /** Has a worker begin to serve, with the configuration that is in force when it is ready. */
-  async #bringUp(worker: WorkerProcess): Promise<void> {
+  async #bringUp(worker: WorkerProcess, reached: readonly string[] = []): Promise<void> {
     const loaded = this.#loaded!;
-    await worker.calls.call("start", { loaded, program: this.#programSha256, ticketSecret: this.#ticketSecret });
+    await worker.calls.call("start", { loaded, program: this.#programSha256, ticketSecret: this.#ticketSecret, reached });
     await this.#catchUp(worker, loaded);
     worker.ready = true;
     this.#gates.handOver();

@@ -87,7 +87,7 @@ export class Worker {
     for (const signal of ["SIGHUP", "SIGUSR2"] as const) process.on(signal, () => undefined);
   }
 
-  async #start({ loaded, program, ticketSecret }: WorkerStart): Promise<void> {
+  async #start({ loaded, program, ticketSecret, reached }: WorkerStart): Promise<void> {
     const own = createHash("sha256").update(await readFile(process.argv[1]!)).digest("hex");
     if (own !== program) throw new Error("the program on disk is not the one that the proxy was started with; restart the proxy");
     const { audit } = loaded.config;
@@ -95,7 +95,7 @@ export class Worker {
       this.#audit = AuditLog.over(audit.file, new AuditPipe(new Socket({ fd: AUDIT_DESCRIPTOR })), { onFailure: audit.onFailure });
     }
     const host = { log: this.#log, seats: this.#seats(), audit: this.#audit, sockets: undefined, ticketSecret: Buffer.from(ticketSecret) };
-    this.#serving = await Serving.start(host, loaded);
+    this.#serving = await Serving.start(host, loaded, reached);
   }
 
   #seats(): Seats {

@@ -171,6 +171,28 @@ for (const workers of [1, 2]) {
       (await RawConnection.open(fixtures.proxy)).close();
     });
 
+    test("a successor that does not reach the database that the process before it reaches takes no client", async () => {
+      const [closed] = await findFreePorts(1);
+      const { directory, child } = fixtures.proxy;
+      const config = parse(readFileSync(join(directory, "proxy.yaml"), "utf8")) as { databases: [Record<string, unknown>] };
+      const file = join(directory, "elsewhere.yaml");
+      writeFileSync(file, stringify({ ...config, databases: [{ ...config.databases[0], uri: `rediss://127.0.0.1:${closed!}?mode=cluster`, nodes: undefined }] }), { mode: 0o600 });
+      const former = line.pid;
+      line.prepare("--config", file);
+      process.kill(former, "SIGUSR2");
+      const underWay: string[] = [];
+      await waitFor("the log says why", handOverLimitMs, async () => {
+        const client = await RawConnection.open(fixtures.proxy);
+        underWay.push(await client.ask("SET", "meanwhile", "1"));
+        client.close();
+        return child.log.includes("is not reached within 10000 ms, and the process before this one reaches it");
+      });
+      assert.deepEqual(new Set(underWay), new Set(["+OK\r\n"]));
+      await waitFor("the process before it goes on", handOverLimitMs, () => /is not reached within[^]*no successor; this process goes on/.test(child.log));
+      assert.ok(isAlive(former));
+      line.prepare();
+    });
+
     for (const occupied of ["its admin endpoint", "another database"] as const) {
       test(`a successor that takes clients, and then finds the address of ${occupied} occupied, lets them finish`, async () => {
         const { adminPort } = fixtures.proxy;

@@ -13,7 +13,7 @@ test("a successor that never takes clients is ended", async () => {
   try {
     const [file, pidFile] = [join(directory, "successor.json"), join(directory, "pid")];
     writeFileSync(file, JSON.stringify({ command: ["/bin/sh", "-c", `echo $$ > ${pidFile}; exec sleep 60`], environment: { PATH: process.env["PATH"] } }));
-    await assert.rejects(startSuccessor(file, new ListeningSockets(), 500), /the successor has taken no clients within 500 ms, and was ended/);
+    await assert.rejects(startSuccessor(file, new ListeningSockets(), [], 500), /the successor has taken no clients within 500 ms, and was ended/);
     await waitFor("its end", 5_000, () => !existsSync(pidFile) || !isAlive(Number(readFileSync(pidFile, "utf8"))));
   } finally {
     rmSync(directory, { recursive: true, force: true });
