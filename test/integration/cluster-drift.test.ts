@@ -1,6 +1,7 @@
 /** Each kind of drift of the cluster is injected for real into one running environment, named, and mended by an update that touches nothing else. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 
 import type { Child } from "../support/child.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -148,6 +149,31 @@ describe("drift of the cluster", () => {
         restarted: [record(paused)],
       },
     ]);
+  });
+
+  test("of replicas that share hosts is put right, too, where the update is killed between the two halves of an exchange", async () => {
+    const [one, other] = (await drifting.shards()) as unknown as [Shard, Shard, Shard];
+    await drifting.turn(one.replicas[0]!, other.master);
+    await drifting.turn(other.replicas[0]!, one.master);
+    assert.ok((await hostsOfShards()).some((pair) => new Set(pair).size < pair.length));
+    const watch = { halfDone: false, over: false };
+    const watching = (async () => {
+      while (!watch.over) {
+        watch.halfDone = (await drifting.shards()).some(({ replicas }) => replicas.length === 2);
+        await pause(5);
+      }
+    })();
+    try {
+      await drifting.environment.interrupt("a master has two replicas, and another one none", () => watch.halfDone, "all", "up", "--refresh", "--yes", "--skip-preview");
+    } finally {
+      watch.over = true;
+      await watching;
+    }
+    assert.deepEqual((await drifting.shards()).map(({ replicas }) => replicas.length).sort(), [0, 1, 2]);
+    await drifting.environment.succeed("cancel", "--yes");
+    await drifting.environment.mend();
+    assert.deepEqual((await drifting.shards()).map(({ replicas }) => replicas.length), [1, 1, 1]);
+    assert.deepEqual((await hostsOfShards()).map((pair) => new Set(pair).size), [2, 2, 2]);
   });
 
   test("is gone in the end", () => rounds.end());
