@@ -59,7 +59,8 @@ export function exchangeGain(replica: NodeView, from: readonly NodeView[], partn
   return sharing(replica, from) + sharing(partner, to) - sharing(replica, to) - sharing(partner, from);
 }
 
-interface Place {
+/** A shard whose replicas are being dealt. */
+export interface Place {
   readonly master: NodeView;
   readonly replicas: NodeView[];
 }

@@ -1,7 +1,7 @@
 import { isAlone, ownMember } from "./formation-plan.ts";
 import type { NodeView } from "./formation-plan.ts";
 import { exchangeGain, membersOf, planExchanges, sharing } from "./host-spread.ts";
-import type { Exchange } from "./host-spread.ts";
+import type { Exchange, Place } from "./host-spread.ts";
 
 /** A replica that takes the place of its master, which leaves: no slot has to be moved for it. */
 export interface TakeOver {
@@ -63,12 +63,6 @@ function candidates(free: readonly NodeView[], declared: readonly NodeView[]): N
   };
   const ranked = free.map((view) => ({ view, rank: rank(view) })).sort((a, b) => a.rank - b.rank);
   return ranked.map(({ view }) => view);
-}
-
-/** A master as it is to be, with the replicas that it has of those and those that it gets. */
-interface Place {
-  readonly master: NodeView;
-  readonly replicas: NodeView[];
 }
 
 function assignReplicas(declared: readonly NodeView[], masters: readonly NodeView[], takeOver: readonly TakeOver[], replicasPerMaster: number): Pick<Roles, "follow" | "exchange"> {

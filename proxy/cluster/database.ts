@@ -11,9 +11,9 @@ import { LatencyHistogram } from "./latency-histogram.ts";
 import { LoginCheck } from "./login-check.ts";
 import type { LoginAnswer } from "./login-check.ts";
 import { Outages } from "./outages.ts";
+import { Pending } from "./pending.ts";
 import { askValue } from "./question.ts";
 import { survey } from "./topology-source.ts";
-import { UnderWay } from "./under-way.ts";
 import type { UpstreamError } from "./upstream-error.ts";
 import { UserConnections } from "./user-connections.ts";
 import type { Credentials, UserEvents } from "./user-connections.ts";
@@ -71,7 +71,7 @@ export class Database {
   readonly nodeLatencies = new Map<string, LatencyHistogram>();
 
   /** Subscriptions that clients have asked for, and Redis has yet to confirm. Each first needs a connection of its own. */
-  readonly subscribing = new UnderWay();
+  readonly subscribing = new Pending();
 
   readonly #options: DatabaseOptions;
   readonly #users: Users;

@@ -1,5 +1,5 @@
 /** Things that are begun and not yet done, for those who are to come behind them. */
-export class UnderWay {
+export class Pending {
   readonly #begun = new Set<Promise<undefined>>();
 
   /** One more is begun. @returns what tells that it is done; told again, it does nothing */
