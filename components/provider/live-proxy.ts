@@ -12,8 +12,11 @@ export interface ProxyDeclaration {
 }
 
 const answerLimitMs = 5000;
-/** A proxy that refuses a configuration says so in its log only, and goes on with the one before. */
-const reloadLimitMs = 5000;
+/**
+ * A proxy that refuses a configuration says so in its log only, and goes on with the one before. It may try ten seconds whether
+ * that leads to its databases.
+ */
+const reloadLimitMs = 12_000;
 const tries = 2;
 
 /** Asks a running proxy which program and which configuration it runs with. The files on disk may be others by now. */

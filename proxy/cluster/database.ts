@@ -88,6 +88,7 @@ export class Database {
   #surveyedAt = -Infinity;
   #preparing: Promise<void> | undefined;
   #prepared = false;
+  #obstacle = "no try has come to an end";
   #closed = false;
   readonly #timers: NodeJS.Timeout[] = [];
   #nextAttempt: NodeJS.Timeout | undefined;
@@ -125,6 +126,11 @@ export class Database {
   /** Whether sessions can be served at once: the topology and the commands are known, or the first login will read them. */
   get ready(): boolean {
     return this.#prepared || this.#options.serviceUser === undefined;
+  }
+
+  /** Why it was not ready when that was last tried. */
+  get obstacle(): string {
+    return this.#obstacle;
   }
 
   /** Connections to nodes that are open now. */
@@ -248,6 +254,12 @@ export class Database {
     }
   }
 
+  /** Whether any of its masters answers now. */
+  async answers(): Promise<boolean> {
+    const asker = this.#asker;
+    return asker !== undefined && this.#askAnyMaster(asker, ["COMMAND", "INFO", "get"]).then(() => true, () => false);
+  }
+
   async #survey(): Promise<void> {
     this.#lastRefreshAt = performance.now();
     const asker = this.#asker;
@@ -320,7 +332,7 @@ export class Database {
       const connection = control.to(address);
       if (connection === undefined && control.refused !== undefined) throw control.refused;
       try {
-        if (connection === undefined) throw new Error(`${addressKey(address)}: left alone after a failure`);
+        if (connection === undefined) throw control.obstacleTo(address);
         return await askValue(connection, command, COMMAND_TIMEOUT_MS);
       } catch (error) {
         reasons.push(messageOf(error));
@@ -332,7 +344,8 @@ export class Database {
   #prepareUntilDone(): void {
     if (this.#closed || this.#control === undefined) return;
     this.#prepare(this.#control).catch((error: unknown) => {
-      this.#options.log("warn", "database not ready", { database: this.name, error: messageOf(error) });
+      this.#obstacle = messageOf(error);
+      this.#options.log("warn", "database not ready", { database: this.name, error: this.#obstacle });
       this.#nextAttempt = setTimeout(() => {
         this.#prepareUntilDone();
       }, PREPARE_PAUSE_MS);

@@ -61,7 +61,7 @@ export async function survey(connections: UserConnections, addresses: readonly A
 
 async function view(connections: UserConnections, address: Address): Promise<ClusterNode[]> {
   const connection = connections.to(address);
-  if (connection === undefined) throw connections.refused ?? new Error(`${addressKey(address)}: left alone after a failure`);
+  if (connection === undefined) throw connections.obstacleTo(address);
   const reply = await askValue(connection, ["CLUSTER", "NODES"], ANSWER_MS);
   if (reply instanceof ReplyError) throw new Error(`${addressKey(address)}: CLUSTER NODES: ${reply.message}`);
   return parseClusterNodes(String(reply), address.host);

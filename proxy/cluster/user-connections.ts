@@ -30,6 +30,7 @@ export interface UserEvents {
 interface Failure {
   readonly count: number;
   readonly until: number;
+  readonly reason: UpstreamError;
 }
 
 /**
@@ -95,6 +96,12 @@ export class UserConnections {
     const opened = this.#open(address, () => this.#shared.delete(key), this.#latencyOf(key));
     if (opened !== undefined) this.#shared.set(key, opened);
     return opened;
+  }
+
+  /** Why there is no connection to the node at `address` just now. */
+  obstacleTo(address: Address): Error {
+    const key = addressKey(address);
+    return this.refused ?? new Error(`${this.#failures.get(key)?.reason.message ?? `${key}: no connection`}; left alone for a moment after that`);
   }
 
   /** Lends a connection to `address` that nobody else uses; it must be given back, or closed. */
@@ -176,7 +183,7 @@ export class UserConnections {
         if (reason.code === "UPSTREAM_AUTHENTICATION") this.#loginFailed(reason);
         // What broke a working connection may be over; a node that takes none, or no login, or speaks no RESP is not to be stormed.
         if (reason.code === "UPSTREAM_LOST") this.#failures.delete(key);
-        else this.#pause(key);
+        else this.#pause(key, reason);
         this.#events.onFailure(address, reason);
       },
     });
@@ -187,9 +194,9 @@ export class UserConnections {
     if (loginVerdict(reason.reply ?? "") === "refused") this.refuse(reason);
   }
 
-  #pause(key: string): void {
+  #pause(key: string, reason: UpstreamError): void {
     const count = (this.#failures.get(key)?.count ?? 0) + 1;
     const pause = Math.min(FIRST_PAUSE_MS * 2 ** (count - 1), LONGEST_PAUSE_MS);
-    this.#failures.set(key, { count, until: performance.now() + pause });
+    this.#failures.set(key, { count, until: performance.now() + pause, reason });
   }
 }

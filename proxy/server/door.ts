@@ -10,6 +10,7 @@ import type { ListenerEvents } from "./listener.ts";
 import type { ListeningSockets } from "./listening-sockets.ts";
 import type { Logger } from "./log.ts";
 import type { Materials } from "./materials.ts";
+import { reach } from "./reach.ts";
 import { dialPlain, UpstreamTls } from "./upstream-tls.ts";
 
 /** A configuration, and what is in the files that it names. */
@@ -46,7 +47,7 @@ export class Door {
     this.#loaded = loaded;
     this.config = config;
     this.#upstream = upstream;
-    this.database = this.#makeDatabase(loaded, config);
+    this.database = this.#makeDatabase(loaded, config, () => this.#upstream!);
     const { tlsHandshakeTimeoutMs } = loaded.config.limits;
     this.#listener = new Listener({ tls: loaded.materials.listener, tlsHandshakeTimeoutMs, ticketSecret: host.ticketSecret(), events: host.events(this) });
   }
@@ -95,31 +96,45 @@ export class Door {
   }
 
   /**
-   * Makes what another configuration needs, and changes nothing yet.
+   * Makes what another configuration needs, and changes nothing yet. What leads to the database otherwise is tried: it must lead
+   * there, if what is in force does.
    *
    * @returns takes it over, and cannot fail: for clients that come from then on. It returns the database that is left to the
    * clients there are, where the new configuration calls for another.
-   * @throws as `make`
+   * @throws as `make`; Error where the database is not reached by it
    */
   async prepare(loaded: LoadedConfig, config: DatabaseConfig): Promise<{ apply(): Database | undefined; discard(): void }> {
     const upstream = await upstreamTls(this.#host, loaded, config);
+    let applied = false;
+    const other = this.#makeDatabase(loaded, config, () => (applied ? this.#upstream! : upstream!));
+    const [before, after] = [waysTo(this.#loaded, this.config), waysTo(loaded, config)];
+    const discard = (): void => {
+      other.close();
+      upstream?.stop();
+    };
+    try {
+      if (!isDeepStrictEqual(before, after)) await this.#try(other);
+    } catch (error) {
+      discard();
+      throw error;
+    }
     return {
       apply: () => {
-        const same = isDeepStrictEqual(databaseFacts(this.#loaded, this.config), databaseFacts(loaded, config));
+        applied = true;
         this.#upstream?.stop();
         this.#upstream = upstream;
         this.#loaded = loaded;
         this.config = config;
         this.#listener.take(loaded.materials.listener);
-        if (same) return undefined;
-        const before = this.database;
-        this.database = this.#makeDatabase(loaded, config);
-        this.database.start();
-        return before;
+        if (isDeepStrictEqual(before.database, after.database)) {
+          other.close();
+          return undefined;
+        }
+        const former = this.database;
+        this.database = other;
+        return former;
       },
-      discard: () => {
-        upstream?.stop();
-      },
+      discard,
     };
   }
 
@@ -134,7 +149,18 @@ export class Door {
     this.#upstream?.stop();
   }
 
-  #makeDatabase({ config: { limits }, materials }: LoadedConfig, config: DatabaseConfig): Database {
+  /** @throws Error where it is not reached, and the database that there is now answers */
+  async #try(other: Database): Promise<void> {
+    other.start();
+    if (!this.database.ready) return;
+    try {
+      await reach([other]);
+    } catch (error) {
+      if (await this.database.answers()) throw error;
+    }
+  }
+
+  #makeDatabase({ config: { limits }, materials }: LoadedConfig, config: DatabaseConfig, upstream: () => UpstreamTls): Database {
     const { log } = this.#host;
     const user = config.serviceUser?.name;
     const password = materials.databases.get(config.name)?.password ?? "";
@@ -143,7 +169,7 @@ export class Door {
       mode: config.mode,
       seeds: config.seeds,
       profile: GUIDE_PROFILE,
-      dial: config.tls ? (address) => this.#upstream!.dial(address) : dialPlain,
+      dial: config.tls ? (address) => upstream().dial(address) : dialPlain,
       connectTimeoutMs: limits.connectTimeoutMs,
       retryBudgetMs: limits.retryBudgetMs,
       topologyRefreshMs: limits.topologyRefreshMs,
@@ -155,12 +181,17 @@ export class Door {
   }
 }
 
-/** What a database is made from: where two are alike, connections that are there can stay. */
-function databaseFacts({ config: { limits }, materials }: LoadedConfig, config: DatabaseConfig): unknown {
+/** What leads to a database. */
+function waysTo({ config: { limits }, materials }: LoadedConfig, config: DatabaseConfig) {
   const { connectTimeoutMs, retryBudgetMs, topologyRefreshMs } = limits;
   const { name, mode, seeds, tls, profile, serviceUser } = config;
-  const { password } = materials.databases.get(config.name)!;
-  return { connectTimeoutMs, retryBudgetMs, topologyRefreshMs, name, mode, seeds, tls, profile, user: serviceUser?.name, password };
+  const { ca, password } = materials.databases.get(config.name)!;
+  return {
+    /** What it is made from: where that is alike, connections that are there can stay. */
+    database: { connectTimeoutMs, retryBudgetMs, topologyRefreshMs, name, mode, seeds, tls, profile, user: serviceUser?.name, password },
+    /** Only new connections show it. */
+    trust: { ca, ...materials.dbClient },
+  };
 }
 
 async function upstreamTls(host: DoorHost, { config: { name }, materials }: LoadedConfig, config: DatabaseConfig): Promise<UpstreamTls | undefined> {

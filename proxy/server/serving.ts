@@ -14,6 +14,7 @@ import type { ListeningSockets } from "./listening-sockets.ts";
 import type { Logger } from "./log.ts";
 import type { MetricFamily } from "./metrics.ts";
 import { servingFamilies } from "./proxy-metrics.ts";
+import { reach } from "./reach.ts";
 import type { Seats } from "./seats.ts";
 import { Session } from "./session.ts";
 import { sessionObserver } from "./session-audit.ts";
@@ -71,10 +72,6 @@ export interface PreparedChange {
   discard(): void;
 }
 
-/** How long a database may take to be reached by a process that takes another one's place, and how often that is looked at. */
-const REACH_MS = 10_000;
-const REACH_LOOK_MS = 20;
-
 /** All databases, doors and sessions of one process, from its start to the last client's leaving. */
 export class Serving {
   readonly #host: ServingHost;
@@ -112,7 +109,8 @@ export class Serving {
     for (const database of loaded.config.databases) doors.push(await Door.make(serving.#doorHost(), loaded, database));
     serving.#doors = doors;
     try {
-      await reach(doors.filter(({ config }) => reached.includes(config.name)));
+      for (const door of doors) door.reach();
+      await reach(doors.flatMap(({ config, database }) => (reached.includes(config.name) ? [database] : [])));
       for (const door of doors) await door.open();
     } catch (error) {
       await serving.drain();
@@ -397,16 +395,4 @@ function sessionLimits(limits: Limits): SessionLimits {
     clientStallMs: limits.clientStallMs,
     idleTimeoutMs: limits.idleTimeoutMs,
   };
-}
-
-/** @throws Error one is not reached in time */
-async function reach(doors: readonly Door[]): Promise<void> {
-  for (const door of doors) door.reach();
-  const end = performance.now() + REACH_MS;
-  for (const { config, database } of doors) {
-    while (!database.ready) {
-      if (performance.now() > end) throw new Error(`database ${config.name} is not reached within ${REACH_MS} ms, and the process before this one reaches it`);
-      await new Promise((resolve) => setTimeout(resolve, REACH_LOOK_MS));
-    }
-  }
 }

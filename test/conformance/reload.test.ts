@@ -12,6 +12,9 @@ import { waitFor } from "../support/wait-for.ts";
 
 const fixtures = clusterBehindProxy();
 
+/** A configuration whose database is not reached is tried for ten seconds. */
+const TRIAL_MS = 20_000;
+
 /** As far as the tests change it. */
 interface Configuration {
   limits?: Record<string, number>;
@@ -28,18 +31,18 @@ async function metric(name: string): Promise<number> {
 }
 
 /** Has the proxy read its configuration again, and waits until it has, or has said why it does not take it over. */
-async function reload(change: (config: Configuration) => void = () => undefined): Promise<{ problem?: string }> {
+async function reload(change: (config: Configuration) => void = () => undefined, limitMs?: number): Promise<{ problem?: string }> {
   const config = parse(readFileSync(at("proxy.yaml"), "utf8")) as Configuration;
   change(config);
-  return reloadText(stringify(config));
+  return reloadText(stringify(config), limitMs);
 }
 
-async function reloadText(text: string): Promise<{ problem?: string }> {
+async function reloadText(text: string, limitMs = 5_000): Promise<{ problem?: string }> {
   const count = async (): Promise<number> => (await metric("redis_access_config_reloads_total")) + (await metric("redis_access_config_reload_failures_total"));
   const before = await count();
   writeFileSync(at("proxy.yaml"), text, { mode: 0o600 });
   process.kill(fixtures.proxy.child.pid, "SIGHUP");
-  await waitFor("the proxy has looked at its configuration", 5_000, async () => (await count()) === before + 1);
+  await waitFor("the proxy has looked at its configuration", limitMs, async () => (await count()) === before + 1);
   const health = (await (await fetch(`http://127.0.0.1:${fixtures.proxy.adminPort}/healthz`)).json()) as { detail: { configuration: { problem?: string } } };
   return health.detail.configuration;
 }
@@ -151,6 +154,22 @@ describe("SIGHUP", () => {
     assert.match(fixtures.proxy.child.log, /configuration not taken over, the one before stays in force/);
     assert.equal((await reload()).problem, undefined);
     rmSync(at("alice.key"));
+    connection.close();
+  });
+
+  test("takes nothing over that does not lead to a database which the one in force leads to, and says what is in the way", async () => {
+    const ca = readFileSync(at("redis-ca.crt"));
+    const connection = await RawConnection.open(fixtures.proxy);
+    writeFileSync(at("redis-ca.crt"), fixtures.proxy.certificate.certPem);
+    const { problem } = await reload(undefined, TRIAL_MS);
+    assert.match(problem ?? "", /database example-redis is not reached within 10000 ms, and what runs now reaches it: .*(127\.0\.0\.1:\d+: .*certificate.*){3}/);
+    await works(connection);
+    const another = await RawConnection.open(fixtures.proxy);
+    await works(another);
+    writeFileSync(at("redis-ca.crt"), Buffer.concat([ca, Buffer.from(fixtures.proxy.certificate.certPem)]));
+    assert.equal((await reload()).problem, undefined);
+    await works(another);
+    another.close();
     connection.close();
   });
 
