@@ -35,11 +35,14 @@ const MAX_HEADER_DIGITS = 18;
 const SHORTEST_BULK = 6;
 const SHORTEST_FRAME = 10;
 const SPARE_BYTES = 65_536;
+/** A frame that is known to end within so many bytes gets them at once, however few have come. */
+const AT_ONCE_BYTES = 65_536;
 const FIRST_OFFSETS = 32;
 
 /**
  * Finds the commands in the bytes a client sends, whole or in any pieces. No sockets, no clock: `push` bytes, then call
- * `next` until it says false. Where a frame lies inside one pushed chunk it is handed on without a copy.
+ * `next` until it says false. Where a frame lies inside one pushed chunk it is handed on without a copy, and of a chunk that
+ * begins with the end of a large argument only that is copied.
  *
  * It takes a subset of what Redis takes (RESP specification, "Sending commands to a Redis server"), so the two never
  * disagree about where a frame ends. Redis looks at no more than one byte of what should be CR LF behind a header or a bulk
@@ -61,6 +64,8 @@ export class RequestParser implements Request {
   #limit = 0;
   /** Whether #buffer was made here, with room behind #limit, rather than pushed. */
   #growable = false;
+  /** What lies behind the frame that #buffer ends with, in the chunk that its last bytes came in. */
+  #rest: Buffer = EMPTY;
   /** Arguments announced by the header of the frame being parsed; 0 while its header is not read. */
   #expected = 0;
   #found = 0;
@@ -78,23 +83,27 @@ export class RequestParser implements Request {
 
   /** Bytes received that belong to no frame handed on yet. */
   get buffered(): number {
-    return this.#limit - this.#frameStart;
+    return this.#limit - this.#frameStart + this.#rest.length;
   }
 
   /** Takes the next bytes. `chunk` is kept, not copied, where it can be: its owner must not write to it again. */
   push(chunk: Buffer): void {
-    const left = this.#limit - this.#frameStart;
-    if (left === 0) {
-      this.#buffer = chunk;
-      this.#frameStart = this.#cursor = 0;
-      this.#limit = chunk.length;
-      this.#growable = false;
+    if (this.#rest.length > 0) {
+      this.#rest = Buffer.concat([this.#rest, chunk]);
       return;
     }
+    const left = this.#limit - this.#frameStart;
+    if (left === 0) {
+      this.#begin(chunk);
+      return;
+    }
+    const missing = this.#frameEnd - this.#limit;
+    const taken = missing > 0 ? Math.min(missing, chunk.length) : chunk.length;
     const room = this.#growable ? this.#buffer.length - this.#limit : 0;
-    if (room < chunk.length) this.#relocate(left, chunk.length);
-    chunk.copy(this.#buffer, this.#limit);
-    this.#limit += chunk.length;
+    if (room < taken) this.#relocate(left, taken);
+    chunk.copy(this.#buffer, this.#limit, 0, taken);
+    this.#limit += taken;
+    if (taken < chunk.length) this.#rest = chunk.subarray(taken);
   }
 
   /**
@@ -104,6 +113,10 @@ export class RequestParser implements Request {
    * @throws ProtocolError where the bytes can be no command; the parser is then of no further use
    */
   next(): boolean {
+    if (this.#cursor === this.#limit && this.#rest.length > 0) {
+      this.#begin(this.#rest);
+      this.#rest = EMPTY;
+    }
     if (this.#expected === 0 && this.#whole()) return true;
     for (;;) {
       if (this.#expected === 0) {
@@ -125,6 +138,19 @@ export class RequestParser implements Request {
       }
       return this.#arguments();
     }
+  }
+
+  /** All before these bytes is handed on. */
+  #begin(chunk: Buffer): void {
+    this.#buffer = chunk;
+    this.#frameStart = this.#cursor = 0;
+    this.#limit = chunk.length;
+    this.#growable = false;
+  }
+
+  /** Where the frame ends that is being parsed; Infinity while the header of its last argument is not read. */
+  get #frameEnd(): number {
+    return this.#bulk >= 0 && this.#found === this.#expected - 1 ? this.#cursor + this.#bulk + 2 : Infinity;
   }
 
   /**
@@ -269,10 +295,10 @@ export class RequestParser implements Request {
   /** Moves the frame that is not complete to a larger buffer: at most twice what was received, whatever was announced. */
   #relocate(left: number, incoming: number): void {
     const received = left + incoming;
+    const whole = this.#frameEnd - this.#frameStart;
     // Always doubled, or a command of many arguments would be copied once for each chunk; but for its last argument to the end.
-    const last = this.#bulk >= 0 && this.#found === this.#expected - 1;
-    const whole = last ? this.#cursor + this.#bulk + 2 - this.#frameStart : Infinity;
-    const larger = Buffer.allocUnsafeSlow(Math.max(received, Math.min(2 * received, whole)) + SPARE_BYTES);
+    const size = whole <= AT_ONCE_BYTES ? whole : Math.max(received, Math.min(2 * received, whole)) + (whole === Infinity ? SPARE_BYTES : 0);
+    const larger = Buffer.allocUnsafeSlow(Math.max(received, size));
     this.#buffer.copy(larger, 0, this.#frameStart, this.#limit);
     this.#buffer = larger;
     this.#growable = true;

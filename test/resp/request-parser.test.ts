@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { TestContext } from "node:test";
 import fc from "fast-check";
 import { encodeCommand } from "../../proxy/resp/encoder.ts";
 import { RequestParser } from "../../proxy/resp/request-parser.ts";
@@ -56,9 +57,9 @@ describe("a request parser", () => {
   test("finds every command of any pipeline, however its bytes are cut", () => {
     const command = fc.array(fc.uint8Array({ maxLength: 80 }).map((bytes) => Buffer.from(bytes)), { minLength: 1, maxLength: 6 });
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 12 }), fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), (commands, sizes) => {
+      fc.property(fc.array(command, { maxLength: 12 }), fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), fc.integer({ min: 1, max: 5 }), (commands, sizes, together) => {
         const encoded = commands.map((parts) => encodeCommand(parts));
-        const parsed = readRequests(pieces(Buffer.concat(encoded), ...sizes), LIMITS);
+        const parsed = readRequests(pieces(Buffer.concat(encoded), ...sizes), LIMITS, together);
         assert.deepEqual(parsed.commands, commands);
         assert.deepEqual(parsed.frames, encoded);
       }),
@@ -95,21 +96,15 @@ describe("a request parser", () => {
 
   test("copies the bytes of a command of many arguments a few times at most, however many chunks it comes in", (context) => {
     const frame = encodeCommand(Array.from({ length: 100_000 }, () => "x".repeat(100)));
-    const parser = new RequestParser({ ...LIMITS, maxArguments: 1_000_000 });
-    let copied = 0;
-    const copy = Reflect.get(Buffer.prototype, "copy") as (this: Buffer, target: Buffer, to?: number, from?: number, end?: number) => number;
-    context.mock.method(Buffer.prototype, "copy", function (this: Buffer, target: Buffer, to?: number, from?: number, end?: number) {
-      const bytes = copy.call(this, target, to, from, end);
-      copied += bytes;
-      return bytes;
-    });
-    let found = false;
-    for (const piece of pieces(frame, 16_384)) {
-      parser.push(piece);
-      found = parser.next();
-    }
-    assert.ok(found);
-    assert.ok(copied < 4 * frame.length, `${(copied / frame.length).toFixed(1)} copies of each byte`);
+    const copies = copiesOf(context, frame, 16_384, 1);
+    assert.ok(copies < 4, `${copies.toFixed(1)} copies of each byte`);
+  });
+
+  test("copies of the values in a pipeline only those that come in two chunks", (context) => {
+    const value = Buffer.alloc(4_096, "x");
+    const frames = Array.from({ length: 64 }, (_, i) => encodeCommand(["SET", `key:${i}`, value]));
+    const copies = copiesOf(context, Buffer.concat(frames), 16_384, frames.length);
+    assert.ok(copies < 0.3, `${copies.toFixed(2)} copies of each byte`);
   });
 
   test("parses a frame of a megabyte that comes in small pieces in time that grows with its size", () => {
@@ -118,3 +113,23 @@ describe("a request parser", () => {
     assert.equal(parsed.commands[0]?.[2]?.length, 1_000_000);
   });
 });
+
+/** How often each byte is copied, on average, while so many commands are read from chunks of one size. */
+function copiesOf(context: TestContext, bytes: Buffer, chunkBytes: number, commands: number): number {
+  const chunks = pieces(bytes, chunkBytes);
+  let copied = 0;
+  const copy = Reflect.get(Buffer.prototype, "copy") as (this: Buffer, target: Buffer, to?: number, from?: number, end?: number) => number;
+  context.mock.method(Buffer.prototype, "copy", function (this: Buffer, target: Buffer, to?: number, from?: number, end?: number) {
+    const count = copy.call(this, target, to, from, end);
+    copied += count;
+    return count;
+  });
+  const parser = new RequestParser({ ...LIMITS, maxArguments: 1_000_000, maxBulkBytes: 1_000_000 });
+  let found = 0;
+  for (const chunk of chunks) {
+    parser.push(chunk);
+    while (parser.next()) found++;
+  }
+  assert.equal(found, commands);
+  return copied / bytes.length;
+}
