@@ -33,6 +33,8 @@ export type Plan =
   | { readonly kind: "unknown" };
 
 const EXCLUSIVE = new Set(["keys", "function|kill"]);
+/** Of XREADGROUP: a group's, and a consumer's. */
+const NAMES_BEHIND_GROUP = 2;
 
 /**
  * Whose owner all subscriptions and messages go to. Any node would do for messages, as the bus carries them to all others (Redis
@@ -94,11 +96,12 @@ function policyMerge(entry: CommandEntry): Merge | undefined {
   return everywhere ? mergeOfPolicy(entry.responsePolicy) : undefined;
 }
 
-/** Stream reads have the flag `blocking` but wait only where BLOCK says so. */
+/** Stream reads have the flag `blocking` but wait only where BLOCK says so. The names behind GROUP may be any, `streams` among them. */
 function mayWait(entry: CommandEntry, request: Request): boolean {
   if (entry.name !== "xread" && entry.name !== "xreadgroup") return true;
   for (let i = 1; i < request.argc && !argumentSpells(request, i, "streams"); i++) {
     if (argumentSpells(request, i, "block")) return true;
+    if (argumentSpells(request, i, "group")) i += NAMES_BEHIND_GROUP;
   }
   return false;
 }

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CommandTable, parseCommandReply } from "../../proxy/routing/command-table.ts";
+import { planCluster } from "../../proxy/routing/plan.ts";
+import { GUIDE_PROFILE } from "../../proxy/routing/profile.ts";
+import { encodeCommand } from "../../proxy/resp/encoder.ts";
+import { FrameReader } from "../../proxy/resp/frame-reader.ts";
+
+const table = new CommandTable(
+  parseCommandReply(
+    [
+      ["xread", -4, ["readonly", "movablekeys"], 0, 0, 0, ["@blocking"]],
+      ["xreadgroup", -7, ["write", "movablekeys"], 0, 0, 0, ["@blocking"]],
+    ],
+    GUIDE_PROFILE.special,
+  ),
+);
+
+for (const [command, kind] of [
+  ["XREAD BLOCK 0 STREAMS s $", "wait"],
+  ["XREAD COUNT 1 STREAMS block 0", "forward"],
+  ["XREADGROUP GROUP g c BLOCK 0 STREAMS s >", "wait"],
+  ["XREADGROUP GROUP streams c BLOCK 0 STREAMS s >", "wait"],
+  ["XREADGROUP GROUP g streams NOACK BLOCK 0 STREAMS s >", "wait"],
+  ["XREADGROUP BLOCK 0 GROUP streams streams STREAMS s >", "wait"],
+  ["XREADGROUP GROUP block block STREAMS s >", "forward"],
+] as const) {
+  test(`${command} ${kind === "wait" ? "may wait: it holds up nobody else's requests" : "does not wait"}`, () => {
+    const bytes = encodeCommand(command.split(" "));
+    const request = new FrameReader();
+    request.read(bytes, 0);
+    assert.equal(planCluster(request, table, GUIDE_PROFILE).kind, kind);
+  });
+}
