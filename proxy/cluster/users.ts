@@ -85,18 +85,22 @@ export class Users {
   /** Asks about users whose turn it is, and closes the connections of those who have left. To be called every now and then. */
   look(): void {
     const now = performance.now();
-    let checks = 0;
+    const due: User[] = [];
     for (const [key, user] of this.#users) {
       if (user.connections.refused !== undefined) {
         this.#users.delete(key);
       } else if (user.sessions.size > 0) {
-        if (now - user.checkedAt < CHECK_MS || checks++ >= MOST_CHECKS) continue;
-        user.checkedAt = now;
-        void this.#check(user);
+        if (now - user.checkedAt >= CHECK_MS) due.push(user);
       } else if (now - user.unusedSince > UNUSED_MS) {
         user.connections.close("nobody uses it");
         this.#users.delete(key);
       }
+    }
+    // Those first whom nobody has asked about for longest: where they are many, each has its turn.
+    due.sort((a, b) => a.checkedAt - b.checkedAt);
+    for (const user of due.slice(0, MOST_CHECKS)) {
+      user.checkedAt = now;
+      void this.#check(user);
     }
   }
 

@@ -108,3 +108,12 @@ test("an error that is too long for a redirection is passed on before its end ha
   assert.equal(await client.reply(), `-MOVED ${piece}\r\n`);
   assert.equal(await client.ask("PING"), "+PONG\r\n");
 });
+
+test("however many users there are, Redis is asked about each of them in turn", async () => {
+  const database = await preparedDatabase();
+  const users = Array.from({ length: 250 }, (_, i) => `user${i}`);
+  await Promise.all(users.map(async (user) => (await cluster.connect(database)).client.ask("AUTH", user, "secret")));
+  for (const node of cluster.nodes) node.received.length = 0;
+  const asked = (): Set<string | undefined> => new Set(cluster.nodes.flatMap((node) => node.got("AUTH").map((command) => command.split(" ")[1])));
+  await waitFor("each was asked about", 6_000, () => users.every((user) => asked().has(user)));
+});
