@@ -121,8 +121,11 @@ export class Door {
     return {
       apply: () => {
         applied = true;
-        this.#upstream?.stop();
-        this.#upstream = upstream;
+        // Where the new configuration has no TLS, the clients there are still need it.
+        if (upstream !== undefined) {
+          this.#upstream?.stop();
+          this.#upstream = upstream;
+        }
         this.#loaded = loaded;
         this.config = config;
         this.#listener.take(loaded.materials.listener);

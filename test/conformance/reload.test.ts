@@ -7,6 +7,8 @@ import { parse, stringify } from "yaml";
 import { makeLeaf, makeUserCertificate } from "../support/certificates.ts";
 import { clusterBehindProxy } from "../support/cluster-behind-proxy.ts";
 import { findFreePorts } from "../support/free-ports.ts";
+import { onEach } from "../support/keys.ts";
+import { PlainRedis } from "../support/plain-redis.ts";
 import { RawConnection } from "../support/raw-connection.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -123,6 +125,33 @@ describe("SIGHUP", () => {
     await works(after);
     before.close();
     after.close();
+  });
+
+  test("leaves those that are there TLS to their nodes where new clients are led to a server without", async () => {
+    const { cluster, proxy } = fixtures;
+    const user = (name: string): string[] => ["--user", name, "on", "nopass", "~*", "&*", "+@all"];
+    const plain = await PlainRedis.start(...user("alice"), ...user("proxy"));
+    const text = readFileSync(at("proxy.yaml"), "utf8");
+    const before = await RawConnection.open(proxy);
+    try {
+      await works(before);
+      const { problem } = await reload(({ databases: [database] }) => {
+        database!["uri"] = `redis://127.0.0.1:${plain.port}`;
+        delete database!["nodes"];
+        delete database!["tls"];
+      });
+      assert.equal(problem, undefined);
+      await onEach(cluster, cluster.nodes, "CLIENT", "KILL", "USER", "alice", "SKIPME", "yes");
+      // One that changes nothing: it is sent again where the proxy had not seen the end of the connection yet.
+      assert.equal(await before.ask("GET", "still"), "$5\r\nthere\r\n");
+      const after = await RawConnection.open(proxy);
+      assert.equal(await after.ask("DBSIZE"), ":0\r\n");
+      after.close();
+    } finally {
+      before.close();
+      await plain.stop();
+      assert.equal((await reloadText(text)).problem, undefined);
+    }
   });
 
   test("leaves the last good configuration in force where the new one cannot be used, and says why", async () => {
