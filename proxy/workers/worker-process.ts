@@ -46,8 +46,8 @@ export class WorkerProcess implements Candidate {
 
   readonly #child: ChildProcess;
   #seats = 0;
-  /** Sockets on their way to it. */
-  #underWay = 0;
+  /** Sockets on their way to it, the first that was sent first: this process has them, too, until they have arrived. */
+  readonly #underWay: Socket[] = [];
 
   /** Forks it. It serves after its `start` was called. */
   constructor(number: number, program: string, events: WorkerEvents) {
@@ -55,8 +55,8 @@ export class WorkerProcess implements Candidate {
     this.#child = fork(program, ["--worker", String(number)], { serialization: "advanced", stdio: ["ignore", "inherit", "inherit", "ipc", "pipe"] });
     const child = this.#child;
     const send = (message: unknown, socket?: Socket): void => {
-      // What could not be sent is for a worker that has ended: `onEnd` is on its way.
-      child.send(message as object, socket, {}, () => undefined);
+      // What could not be sent is for a worker that has ended: `onEnd` is on its way. Left to itself, Node forgets what is under way then.
+      child.send(message as object, socket, { keepOpen: true }, () => undefined);
     };
     this.calls = new RemoteCalls<WorkerCalls, PrimaryCalls>(send, {
       seat: () => {
@@ -70,8 +70,8 @@ export class WorkerProcess implements Candidate {
       },
       sockets: ({ arrived, closed }) => {
         this.sockets -= closed;
-        this.#underWay -= arrived;
-        if (this.#underWay > 0) this.silentSince = performance.now();
+        this.#closeFirst(arrived);
+        if (this.#underWay.length > 0) this.silentSince = performance.now();
       },
       leaving: () => {
         this.leaving = true;
@@ -79,7 +79,7 @@ export class WorkerProcess implements Candidate {
     });
     child.on("message", (message) => {
       this.calls.receive(message);
-      if (this.#underWay === 0) this.silentSince = undefined;
+      if (this.#underWay.length === 0) this.silentSince = undefined;
     });
     const audit = this.auditStream;
     const exited = new Promise<void>((resolve) => child.once("exit", () => { resolve(); }).once("error", () => { resolve(); }));
@@ -91,6 +91,7 @@ export class WorkerProcess implements Candidate {
       ended = true;
       this.ready = false;
       this.calls.close(new Error(`worker ${number} has ended: ${how}`));
+      this.#closeFirst(this.#underWay.length);
       events.seatsLeft(this.#seats);
       events.onEnd(this, how);
     };
@@ -114,7 +115,7 @@ export class WorkerProcess implements Candidate {
   /** Hands a client over to it; whatever becomes of the worker then becomes of the client. */
   hand(socket: Socket, address: HostPort): void {
     this.sockets++;
-    if (this.#underWay++ === 0) this.silentSince = performance.now();
+    if (this.#underWay.push(socket) === 1) this.silentSince = performance.now();
     this.calls.tell("client", address, socket);
   }
 
@@ -149,6 +150,11 @@ export class WorkerProcess implements Candidate {
     await this.calls.call("drain", undefined);
     this.drained = true;
     if (this.#child.connected) this.#child.disconnect();
+  }
+
+  /** Closes this process's end of the sockets that were sent first; the worker's stays open. */
+  #closeFirst(count: number): void {
+    for (const socket of this.#underWay.splice(0, count)) socket.destroy();
   }
 
   /** As `#within`, where undefined is an answer like any other. */

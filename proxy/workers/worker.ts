@@ -47,8 +47,13 @@ export class Worker {
           this.#prepared = undefined;
         },
         client: (address, socket) => {
-          if (socket === undefined) return;
           this.#arrived++;
+          if (socket === undefined) {
+            // It was closed on its way.
+            this.#closed++;
+            this.#tellSoon();
+            return;
+          }
           socket.once("close", () => {
             this.#closed++;
             this.#tellSoon();

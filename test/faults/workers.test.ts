@@ -272,6 +272,26 @@ test("a worker that hangs gets no new clients", async () => {
   await waitFor("it serves again", 10_000, allServe);
 });
 
+test("a worker that hangs and is then ended takes those clients with it that were still to be handed to it: each is served, or its connection closed", async () => {
+  const { detail } = await waitFor("both serve", 10_000, allServe);
+  const hanging = detail.workers[0]!.pid;
+  process.kill(hanging, "SIGSTOP");
+  const sockets = Array.from({ length: 20 }, () => fixtures.proxy.socket());
+  try {
+    const fates = sockets.map((socket) => new Promise<string>((resolve) => {
+      socket.once("secureConnect", () => { resolve("served"); });
+      socket.once("close", () => { resolve("closed"); });
+    }));
+    await waitFor("those of the other worker are served", 10_000, () => sockets.filter((socket) => socket.authorized).length >= 10);
+    process.kill(hanging, "SIGKILL");
+    const counts = await within("all others know", 5_000, Promise.all(fates));
+    assert.ok(counts.includes("closed"), "none was to be handed to it: nothing was tried");
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+  await waitFor("it is replaced", 10_000, allServe);
+});
+
 test("without the primary nothing is left of the proxy", async () => {
   const { detail } = await ready();
   process.kill(fixtures.proxy.child.pid, "SIGKILL");
