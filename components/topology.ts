@@ -163,28 +163,37 @@ function findUncovered(views: readonly NodeView[], owners: ReadonlyMap<number, s
 interface SlotShard {
   readonly text: string;
   readonly slots: ReadonlySet<number>;
-  /** The node that owns most of its slots; undefined where it does not answer. */
+  /** Id of its master; undefined where nobody owns a slot of it, or all who do own more of another shard. */
+  readonly owner: string | undefined;
+  /** Undefined where it does not answer. */
   readonly master: NodeView | undefined;
 }
 
+/** Each shard with the node that owns most of its slots, and each node with one shard: what it owns most of is the one that is its own. */
 function shardsOf(views: readonly NodeView[], owners: ReadonlyMap<number, string>, layout: readonly string[]): SlotShard[] {
-  return layout.map((text) => {
-    const slots = new Set(listSlots(text));
+  const shards = layout.map((text) => ({ text, slots: new Set(listSlots(text)) }));
+  const shares = shards.flatMap((shard) => {
     const counts = new Map<string, number>();
-    for (const slot of slots) {
+    for (const slot of shard.slots) {
       const owner = owners.get(slot);
       if (owner !== undefined) counts.set(owner, (counts.get(owner) ?? 0) + 1);
     }
-    const [most] = [...counts].sort(([, a], [, b]) => b - a);
-    return { text, slots, master: views.find(({ id }) => id === most?.[0]) };
+    return [...counts].map(([owner, count]) => ({ shard, owner, count }));
   });
+  const masters = new Map<unknown, string>();
+  const taken = new Set<string>();
+  for (const { shard, owner } of shares.sort((a, b) => b.count - a.count)) {
+    if (masters.has(shard) || taken.has(owner)) continue;
+    masters.set(shard, owner);
+    taken.add(owner);
+  }
+  return shards.map((shard) => ({ ...shard, owner: masters.get(shard), master: views.find(({ id }) => id === masters.get(shard)) }));
 }
 
 /** Slots that have left their shard, and slots that were left on the move. */
 function findMoved(views: readonly NodeView[], owners: ReadonlyMap<number, string>, { layout }: TopologyDeclaration): Part {
   const shards = shardsOf(views, owners, layout ?? []);
-  const masters = new Set(shards.map(({ master }) => master));
-  if (masters.size < shards.length) return { ...nothing, findings: spreadFinding(views, shards.length) };
+  if (shards.some(({ owner, slots }) => owner === undefined && [...slots].some((slot) => owners.has(slot)))) return { ...nothing, findings: spreadFinding(views, shards.length) };
   const findings: Finding[] = [];
   const steps: RepairStep[] = [];
   for (const { text, slots, master } of shards) {

@@ -48,11 +48,30 @@ test("two shards that have traded slots, one for one, are seen too", () => {
   assert.deepEqual(found(views(traded)), ["slots 0: with 127.0.0.1:7002", "slots 5461: with 127.0.0.1:7001"]);
 });
 
+test("slots that have left their shard are told though most of it has gone, or another shard's master has more of it than its own", () => {
+  const drained = all.map((view, index) => (index === 0 ? member(0, { ranges: [[0, 9]] }) : index === 1 ? member(1, { ranges: [[10, 10922]] }) : view));
+  const { findings, steps } = compareTopology(views(drained), new Map(), declared);
+  assert.deepEqual(findings, [{ thing: "slots 10-5460", declared: "one shard with 0-5460", actual: "with 127.0.0.1:7002", mend: "slots" }]);
+  assert.deepEqual([steps.length, new Set(steps.map((step) => step.kind === "move" && step.to.id))], [5451, new Set([id(0)])]);
+  // Most of both other shards is with one master; each of the others keeps what it has some of.
+  const heaped = all.map((view, index) => (index === 0 ? member(0, { ranges: [[0, 9]] }) : index === 1 ? member(1, { ranges: [[10, 16_373]] }) : index === 2 ? member(2, { ranges: [[16_374, 16_383]] }) : view));
+  assert.deepEqual(found(views(heaped)), ["slots 10-5460: with 127.0.0.1:7002", "slots 10923-16373: with 127.0.0.1:7002"]);
+  const emptied = all.map((view, index) => (index === 0 ? member(0, { ranges: [] }) : index === 1 ? member(1, { ranges: [[0, 10922]] }) : view));
+  assert.deepEqual(compareTopology(views(emptied), new Map(), declared).findings[0], { thing: "slots", declared: "spread over 3 masters", actual: "spread over 2", mend: "refuse" });
+});
+
 test("a slot without a master is told though other nodes still hold one for its owner", () => {
   const own = all.map((view, index) => (index === 0 ? member(0, { ranges: [[0, 40], [42, 5460]] }) : view));
   const { findings, steps } = compareTopology(views(all, (index) => (index === 0 ? { members: own } : {})), new Map(), declared);
   assert.deepEqual(findings.map(({ actual }) => actual), ["41 with none"]);
   assert.deepEqual(steps.map((step) => step.kind === "cover" && [step.slot, step.owner.id]), [[41, id(0)]]);
+});
+
+test("a shard that nobody owns a slot of is told by that alone", () => {
+  const bare = all.map((view, index) => (index === 0 ? member(0, { ranges: [] }) : view));
+  const { findings, steps } = compareTopology(views(all, (index) => (index === 0 ? { members: bare } : {})), new Map(), declared);
+  assert.deepEqual(findings.map(({ thing, actual }) => `${thing}: ${actual}`), ["slots: 0-5460 with none"]);
+  assert.equal(steps.filter((step) => step.kind === "cover" && step.owner.id === id(0)).length, 5461);
 });
 
 test("a slot that was left on the move is settled where its shard is", () => {
