@@ -1,5 +1,5 @@
 import type { Stats } from "node:fs";
-import { chmod, chown, lstat, mkdir, readdir, readFile, realpath, rm, rmdir, stat } from "node:fs/promises";
+import { chmod, chown, lstat, mkdir, readdir, readFile, readlink, realpath, rm, rmdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { Finding } from "../drift.ts";
@@ -81,12 +81,19 @@ export const directoryResource: ResourceType<typeof fields> = {
   },
   async read(inputs, state) {
     const facts = await lstat(inputs.path).catch(ignoreAbsent);
+    const kept = { purge: state["purge"], keep: state["keep"], stack: state["stack"] };
+    const link = await describeLink(inputs.path);
+    if (link !== undefined) return { mode: state["mode"], ...kept, drift: [{ thing: `${basename(inputs.path)}/`, declared: "a directory", actual: `a symbolic link to ${await readlink(inputs.path)}`, mend: "refuse", refusals: [link] }] };
     if (facts?.isDirectory() !== true) return undefined;
     const mark = await readFile(join(inputs.path, markerName), "utf8").catch(ignoreAbsent);
     const drift = [...compareDirectory(inputs, facts, mark), ...((await holdsProgram(inputs.path)) ? [] : await findUndeclared(inputs.path))];
-    return { mode: octal(facts.mode), purge: state["purge"], keep: state["keep"], stack: state["stack"], drift };
+    return { mode: octal(facts.mode), ...kept, drift };
   },
-  update: apply,
+  async update(inputs) {
+    const link = await describeLink(inputs.path);
+    if (link !== undefined) throw new ForeignDirectoryError(link);
+    return apply(inputs);
+  },
   async delete(inputs, _state, replaced) {
     // The programs of a directory that is removed have been stopped before, as far as the state knows of them.
     if (replaced && inputs.purge) await refuseInUse(inputs.path);
@@ -142,6 +149,8 @@ async function refuseForeign(directory: string, stack: string | undefined): Prom
  */
 export async function describeForeign(directory: string, stack: string | undefined): Promise<string | undefined> {
   if (directory === homedir() || directory.split("/").length < 3) return `${directory} is not a directory of this toolkit's own; choose one below it`;
+  const link = await describeLink(directory);
+  if (link !== undefined) return link;
   const facts = await stat(directory).catch(ignoreAbsent);
   if (facts === undefined) return undefined;
   if (!facts.isDirectory()) return `${directory} is not a directory; move it away, or choose another path`;
@@ -153,6 +162,13 @@ export async function describeForeign(directory: string, stack: string | undefin
   }
   if (entries.length === 0 || entries.includes(markerName) || entries.includes(unfinishedMarker)) return undefined;
   return `${directory} exists, is not empty and was not made by this toolkit, which would take it for its own; choose another directory, or empty it`;
+}
+
+/** That a directory is a symbolic link, which could not be told apart from somebody else's directory, nor be removed as one; undefined if it is none. */
+async function describeLink(directory: string): Promise<string | undefined> {
+  const facts = await lstat(directory).catch(ignoreAbsent);
+  if (facts?.isSymbolicLink() !== true) return undefined;
+  return `${directory} is a symbolic link to ${await readlink(directory)}; expected a directory. Stop what works there, and move what it leads to back in its place, or declare that directory`;
 }
 
 /** Whether a program is recorded in a directory, or right above it: whoever else works there is told with that program. */
@@ -167,6 +183,8 @@ async function refuseInUse(directory: string): Promise<void> {
 }
 
 async function remove({ path: directory, purge, keep, stack }: Inputs): Promise<void> {
+  const link = await describeLink(directory);
+  if (link !== undefined) throw new ForeignDirectoryError(link);
   await rm(join(directory, unfinishedMarker), { force: true });
   const entries = await readdir(directory).catch(ignoreAbsent);
   if (entries === undefined) return;
