@@ -87,6 +87,15 @@ test("a Markdown table survives what stands in its cells", () => {
   assert.equal(driftMarkdown("dev", [], "a port is taken"), "### Stack dev: no differences from what is declared\n\nThe check did not come to its end, and neither would an update: a port is taken");
 });
 
+test("what a node says cannot wipe out lines before it, begin another one, or be more than text in a page", () => {
+  const escape = "\u001b[1A\u001b[2K";
+  const [difference] = reportDrift([refreshed({ ...nodeProcess, state: { ...nodeProcess.state, outputs: { drift: [{ ...maxmemory, thing: `user ${escape}`, actual: "one\ntwo <img>\u202e" }] } } })]);
+  const line = driftLine(difference!);
+  assert.ok(line.startsWith(String.raw`node 127.0.0.1:7001: user \u{1b}[1A\u{1b}[2K: declared 0; actual one\u{a}two <img>\u{202e}`), line);
+  const row = driftMarkdown("dev", [difference!], "").split("\n").at(-1)!;
+  assert.ok(row.startsWith(String.raw`| node 127.0.0.1:7001 | user \\u{1b}[1A\\u{1b}[2K | 0 | one two &lt;img>\\u{202e} |`), row);
+});
+
 test("what an update would be refused with is told by a difference, or the check has failed", () => {
   const taken = "[::1]:7379 is already taken by node (pid 7)";
   const blocked = { ...proxyProcess, state: { ...proxyProcess.state, outputs: { drift: [{ thing: "node", declared: "running", actual: "stopped", mend: "refuse", refusals: [taken] }] } } };

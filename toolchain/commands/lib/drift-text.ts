@@ -3,7 +3,7 @@ import type { Difference } from "./drift-report.ts";
 
 /** A difference in one line for an operator. */
 export function driftLine({ subject, thing, declared, actual, since, up, clients }: Difference): string {
-  return `${subject}: ${thing}: declared ${declared}; actual ${actual}${since === undefined ? "" : ` (since ${since})`}. \`up\` ${up}. Clients: ${clients}.`;
+  return visible(`${subject}: ${thing}: declared ${declared}; actual ${actual}${since === undefined ? "" : ` (since ${since})`}. \`up\` ${up}. Clients: ${clients}.`);
 }
 
 /**
@@ -30,5 +30,10 @@ export function countOf(count: number): string {
 }
 
 function cell(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll("|", "\\|").replaceAll("\n", " ");
+  return visible(text.replaceAll("\n", " ")).replaceAll("\\", "\\\\").replaceAll("|", "\\|").replaceAll("<", "&lt;");
+}
+
+/** What a node says may be anybody's words: a user's name that moves the cursor could wipe out the lines before it. */
+function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
