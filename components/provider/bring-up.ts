@@ -100,7 +100,7 @@ async function adjust(inputs: ProcessInputs, { pid }: ProcessRecord, readRevisio
   const node = nodeOf(inputs);
   if (node !== undefined) return adjustNode(node.access, pid, node.declared, readRevision);
   const { proxyDeclaration } = inputs;
-  return proxyDeclaration === undefined || (await adjustProxy(proxyDeclaration, pid)) ? "" : undefined;
+  return proxyDeclaration === undefined || (await adjustProxy(proxyDeclaration, { ...inputs, pid })) ? "" : undefined;
 }
 
 async function standingOf(inputs: ProcessInputs): Promise<Standing> {

@@ -3,6 +3,7 @@ import { describeState, findOwn, takesSuccessor } from "./own-process.ts";
 import type { ProcessInputs, processFields } from "./process-inputs.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { compareNode } from "./live-node.ts";
+import { compareProxy } from "./live-proxy.ts";
 import type { KnownInputs, Report } from "./resource-type.ts";
 import { leads } from "./succession.ts";
 import type { Values } from "./wire.ts";
@@ -43,7 +44,9 @@ async function outside(known: Partial<ProcessInputs>, state: Values, running: Pr
   return [...reasons, ...files, ...(found === "running" ? [] : [found])];
 }
 
-async function compareInside({ program, readyRedis, nodeDeclaration }: Partial<ProcessInputs>, { pid }: ProcessRecord, state: Values): Promise<readonly Finding[]> {
+async function compareInside({ program, readyRedis, nodeDeclaration, proxyDeclaration, listens = [], logFile, privateFiles = [] }: Partial<ProcessInputs>, { pid }: ProcessRecord, state: Values): Promise<readonly Finding[]> {
+  // What it has yet to read is told by the names of files.
+  if (proxyDeclaration !== undefined && logFile !== undefined) return (await compareProxy(proxyDeclaration, { pid, listens, logFile, privateFiles })).filter(({ thing }) => !thing.startsWith("configuration") && !thing.startsWith("running program"));
   if (program === undefined || readyRedis === undefined || nodeDeclaration === undefined) return [];
   const revision = state["bundleRevision"];
   return (await compareNode(readyRedis, pid, { program, ...nodeDeclaration }, typeof revision === "string" ? revision : undefined)).findings;

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { constants, existsSync } from "node:fs";
 import { chmod, open } from "node:fs/promises";
 import { ownOwner, writeFileAtomically } from "./atomic-file.ts";
-import { findRecorded, hasLostDirectory, isRunning, isSuspended, recordingWrapper, removeRecord } from "./process-record.ts";
+import { findRecorded, hasLostDirectory, isRunning, isSuspended, plainPath, recordingWrapper, removeRecord } from "./process-record.ts";
 import type { ProcessRecord } from "./process-record.ts";
 import { poll } from "./poll.ts";
 
@@ -51,7 +51,6 @@ export class EndedError extends Error {
 const recordLimitMs = 5000;
 /** It is a program with clients that is asked. */
 const successorLimitMs = 10_000;
-const plainPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
  * Starts a program in a session of its own, so that it outlives this process, its terminal and its process group.
@@ -64,10 +63,9 @@ export async function launch(spec: LaunchSpec): Promise<Launched> {
   try {
     await chmod(spec.logFile, 0o600);
     await removeRecord(spec.recordFile);
-    const { command: [shell, ...args], environment } = commandFor(spec);
-    const child = spawn(shell, args, {
+    const child = spawn("/bin/sh", ["-c", recordingWrapper, "redis-access", ...recordedCommand(spec)], {
       cwd: spec.directory,
-      env: environment,
+      env: environmentFor(spec),
       detached: true,
       stdio: ["ignore", log.fd, log.fd],
     });
@@ -83,20 +81,28 @@ export async function launch(spec: LaunchSpec): Promise<Launched> {
   }
 }
 
-/** The command that records its own process and becomes the program, and its whole environment. */
-function commandFor({ recordFile, fingerprint, program, args, environment }: Omit<LaunchSpec, "directory" | "logFile">): { readonly command: readonly [string, ...string[]]; readonly environment: Readonly<Record<string, string>> } {
-  return { command: ["/bin/sh", "-c", recordingWrapper, "redis-access", recordFile, fingerprint, program, ...args], environment: { PATH: plainPath, ...environment } };
+/** Arguments of the shell text that records its own process and becomes the program. */
+function recordedCommand({ recordFile, fingerprint, program, args }: LaunchSpec): string[] {
+  return [recordFile, fingerprint, program, ...args];
 }
 
+function environmentFor({ environment }: LaunchSpec): Readonly<Record<string, string>> {
+  return { PATH: plainPath, ...environment };
+}
+
+/** As `recordingWrapper`, behind the directory and the log: whoever starts it may work elsewhere, or write to a log that was deleted. */
+const successorWrapper = ["umask 077", 'cd -- "$1" || exit 126', 'exec >> "$2" 2>&1', "shift 2", recordingWrapper].join("\n");
+
 /**
- * Has a running program start another one in its place, which works where it does and writes to the same log. Returns once the
+ * Has a running program start another one in its place. Returns once the
  * record is the successor's; whether that is any good is still to be found out, and the running one goes on until it is.
  *
  * @param successorFile where the running program looks for its successor's command
  * @throws {LaunchError} the running program does not start it
  */
 export async function launchSuccessor(running: ProcessRecord, spec: LaunchSpec, successorFile: string): Promise<Launched> {
-  await writeFileAtomically(successorFile, JSON.stringify(commandFor(spec)), "0600", ownOwner());
+  const command = ["/bin/sh", "-c", successorWrapper, "redis-access", spec.directory, spec.logFile, ...recordedCommand(spec)];
+  await writeFileAtomically(successorFile, JSON.stringify({ command, environment: environmentFor(spec) }), "0600", ownOwner());
   signal(running.pid, "SIGUSR2");
   const record = await poll(successorLimitMs, async () => {
     const recorded = await findRecorded(spec.recordFile);

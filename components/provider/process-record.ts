@@ -14,6 +14,9 @@ export interface ProcessRecord {
 /** How the names of record files end, so that whoever deletes a directory finds what was started there. */
 export const recordSuffix = ".process";
 
+/** Of every program that is started for good: what the shell that runs `pulumi up` exports does not matter. */
+export const plainPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /**
  * Shell text that writes the record of its own process and then becomes the program. The record therefore exists before
  * the program does, whenever the starter is killed. Arguments: record file, fingerprint, program, its arguments.
@@ -75,6 +78,12 @@ export async function listProcesses(): Promise<readonly number[]> {
 /** What the process was started with, its program first; empty as in {@link executableOf}. */
 export async function commandLineOf(pid: number): Promise<readonly string[]> {
   return (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0").slice(0, -1);
+}
+
+/** The environment that the process was started with; undefined as in {@link executableOf}. */
+export async function environmentOf(pid: number): Promise<ReadonlyMap<string, string> | undefined> {
+  const text = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => undefined);
+  return text === undefined ? undefined : new Map(text.split("\0").filter((line) => line.includes("=")).map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
 }
 
 /** How the kernel tells that a process works in a directory that was deleted: behind its path (proc(5), /proc/<pid>/cwd). */

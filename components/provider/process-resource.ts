@@ -129,6 +129,6 @@ function revisionIn(state: Values): string | undefined {
 
 async function findInside(inputs: ProcessInputs, { pid }: ProcessRecord, readRevision: string | undefined): Promise<readonly Finding[]> {
   const node = nodeOf(inputs);
-  if (inputs.proxyDeclaration !== undefined) return compareProxy(inputs.proxyDeclaration);
+  if (inputs.proxyDeclaration !== undefined) return compareProxy(inputs.proxyDeclaration, { ...inputs, pid });
   return node === undefined ? [] : (await compareNode(node.access, pid, node.declared, readRevision)).findings;
 }

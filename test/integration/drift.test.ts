@@ -1,5 +1,6 @@
 /** Each kind of drift of nodes and of the proxy is injected for real into one running environment, named, and mended by an update that touches nothing else. */
-import { appendFileSync, chmodSync, chownSync, copyFileSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import assert from "node:assert/strict";
+import { appendFileSync, chmodSync, chownSync, copyFileSync, lstatSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 
 import { proxyNodeArguments } from "../../components/proxy-bundle.ts";
@@ -136,6 +137,14 @@ describe("drift of nodes and the proxy", () => {
     declared.forEach((content, index) => { writeFileSync(files[index]!, content); });
   };
 
+  /** Starts the proxy anew by hand as it is recorded, but for what is given. */
+  async function startProxyAgain(environment: Readonly<Record<string, string>>, change: (text: string) => string = (text) => text): Promise<void> {
+    const at = (name: string): string => drifting.at("proxy", name);
+    const command = { program: process.execPath, args: [...proxyNodeArguments, at("proxy.mjs"), "--config", at("proxy.yaml"), "--successor", at("successor.json")], directory: at(""), logFile: at("proxy.log"), environment };
+    await drifting.restartWith("proxy/proxy.process", at("proxy.yaml"), change, command);
+    await waitFor("the proxy answers", limitMs, async () => (await fetch(`http://127.0.0.1:${drifting.environment.adminPort}/readyz`)).ok);
+  }
+
   test("of certificates and of the bundle in memory is read from what is served, and what cannot be read is read anew", async () => {
     const [a, , , d, e] = ports;
     const foreign = await makeTestCertificate({ commonName: "foreign CA", ca: true });
@@ -153,6 +162,13 @@ describe("drift of nodes and the proxy", () => {
         found: [[node(d, "trust bundle in use"), "live", /may have read it/]],
         mended: [processOf(d)],
       },
+      {
+        name: "the proxy started with another environment, by what its record says",
+        inject: () => startProxyAgain({ NODE_TLS_REJECT_UNAUTHORIZED: secret }),
+        found: [[`proxy 127.0.0.1:${drifting.environment.proxyPort}: node`, "restart", /^running with another environment: NODE_TLS_REJECT_UNAUTHORIZED$/]],
+        mended: ["update dev-proxy-process"],
+        restarted: ["proxy/proxy.process"],
+      },
       { name: "a certificate served that is for clients only", inject: serving(e, { extendedUses: ["client_auth"] }), found: [[node(e, "served certificate"), "restart", / for client_auth, /], [`cluster: member 127.0.0.1:${e}`, "cluster", /certificate/]], mended: [processOf(e), formation], restarted: [record(e)] },
     ]);
   });
@@ -160,7 +176,6 @@ describe("drift of nodes and the proxy", () => {
   test("of processes is named by what runs in their place; a master that is gone has been succeeded", async () => {
     const shards = await drifting.shards();
     const [killed, byHand] = [shards[0]!.master, shards[1]!.replicas[0]!];
-    const proxyRecord = "proxy/proxy.process";
     const proxyConfig = drifting.at("proxy", "proxy.yaml");
     const declared = readFileSync(proxyConfig);
     await rounds.mend([
@@ -188,15 +203,38 @@ describe("drift of nodes and the proxy", () => {
       {
         name: "the proxy started with another configuration",
         inject: async () => {
-          const command = { program: process.execPath, args: [...proxyNodeArguments, drifting.at("proxy", "proxy.mjs"), "--config", proxyConfig], directory: drifting.at("proxy", ""), logFile: drifting.at("proxy", "proxy.log") };
-          await drifting.restartWith(proxyRecord, proxyConfig, (text) => `${text}limits: { max_connections: 5 }\n`, command);
-          await waitFor("the proxy answers", limitMs, async () => (await fetch(`http://127.0.0.1:${drifting.environment.adminPort}/readyz`)).ok);
+          await startProxyAgain({}, (text) => `${text}limits: { max_connections: 5 }\n`);
           writeFileSync(proxyConfig, declared);
         },
         found: [[`proxy 127.0.0.1:${drifting.environment.proxyPort}: configuration in use`, "live", /^sha256 [0-9a-f]{12}…$/]],
         mended: ["update dev-proxy-process"],
       },
+      {
+        name: "the audit log deleted, while the proxy writes to it",
+        inject: () => { rmSync(drifting.at("proxy", "audit.log")); },
+        found: [[`proxy 127.0.0.1:${drifting.environment.proxyPort}: audit.log`, "live", /^gone: /]],
+        mended: ["update dev-proxy-process"],
+      },
     ]);
+  });
+
+  test("of what the proxy writes to is named by file, and its logs are where they belong again, without a client noticing", async () => {
+    const proxy = `proxy 127.0.0.1:${drifting.environment.proxyPort}`;
+    const audit = drifting.at("proxy", "audit.log");
+    await rounds.mend([
+      { name: "the proxy's log deleted", inject: () => { rmSync(drifting.at("proxy", "proxy.log")); }, found: [[`${proxy}: proxy.log`, "restart", /^gone: /]], mended: ["update dev-proxy-process"], restarted: ["proxy/proxy.process"] },
+      {
+        name: "the audit led to nowhere",
+        inject: () => {
+          rmSync(audit);
+          symlinkSync("/dev/null", audit);
+          process.kill(drifting.environment.processes().get("proxy/proxy.process")!.pid, "SIGHUP");
+        },
+        found: [[`${proxy}: audit.log`, "write", /^a symbolic link to \/dev\/null$/]],
+        mended: ["update dev-proxy-process"],
+      },
+    ]);
+    for (const name of ["proxy.log", "audit.log"]) assert.ok(lstatSync(drifting.at("proxy", name)).isFile(), name);
   });
 
   test("of a proxy that is gone, and of a node whose certificate nobody trusts, is named and put right", async () => {

@@ -116,13 +116,13 @@ export class DriftingEnvironment {
   }
 
   /** Starts a recorded program anew while a file of it is another one, then puts the file back: only what runs differs. */
-  async restartWith(record: string, file: string, change: (text: string) => string, command: { program: string; args: string[]; directory: string; logFile: string }): Promise<void> {
+  async restartWith(record: string, file: string, change: (text: string) => string, command: { program: string; args: string[]; directory: string; logFile: string; environment?: Readonly<Record<string, string>> }): Promise<void> {
     const recordFile = path.join(this.environment.directory, record);
     const running = (await findRecorded(recordFile))!;
     const declared = readFileSync(file, "utf8");
     await stop(running, limitMs);
     writeFileSync(file, change(declared));
-    await launch({ ...command, environment: {}, recordFile, fingerprint: running.fingerprint });
+    await launch({ environment: {}, ...command, recordFile, fingerprint: running.fingerprint });
   }
 
   /** Starts a node with a declared node's certificate, of which no declaration knows. */
