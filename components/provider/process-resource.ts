@@ -10,7 +10,8 @@ import { programName } from "./inhabitants.ts";
 import { stop } from "./launch.ts";
 import { compareNode } from "./live-node.ts";
 import { compareProxy } from "./live-proxy.ts";
-import { describeState, findOwn, fingerprintOf } from "./own-process.ts";
+import { describeState, findOwn, fingerprintOf, suspendedState } from "./own-process.ts";
+import { poll } from "./poll.ts";
 import { findPortObstacle } from "./ports.ts";
 import { comparePrivateFiles } from "./private-files.ts";
 import { processFields as fields } from "./process-inputs.ts";
@@ -21,6 +22,10 @@ import { HalfDoneError } from "./resource-type.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
 import { findUndeclared } from "./undeclared.ts";
 import type { Values } from "./wire.ts";
+
+/** How long a drift check waits for what may pass by itself; as long as for a cluster (formation-look.ts). */
+const passingLimitMs = 6000;
+const lookIntervalMs = 300;
 
 /** A program that runs until the stack says otherwise. */
 export const processResource: ResourceType<typeof fields> = {
@@ -40,9 +45,8 @@ export const processResource: ResourceType<typeof fields> = {
   identify: (inputs) => inputs.recordFile,
   create: (inputs) => bringUp(inputs, { readRevision: undefined, isNew: true }),
   async read(inputs, state) {
-    const record = await findOwn(inputs);
-    const found = await describeState(inputs, record);
     const readRevision = revisionIn(state);
+    const { record, found, inside } = await lookUntilSure(inputs, readRevision);
     return {
       state: found,
       // That it stopped is what counts; what it was does not change by that.
@@ -51,7 +55,7 @@ export const processResource: ResourceType<typeof fields> = {
       bundleRevision: readRevision,
       drift: [
         ...(await comparePrivateFiles([inputs.logFile, ...inputs.privateFiles])),
-        ...(found === "running" && record !== undefined ? await findInside(inputs, record, readRevision) : [await describeOutside(inputs, found, record)]),
+        ...inside,
         ...(await findUndeclared(dirname(inputs.recordFile), { program: inputs.program, pid: record?.pid })),
       ],
     };
@@ -125,6 +129,35 @@ async function update(inputs: ProcessInputs, state: Values): Promise<Values> {
 function revisionIn(state: Values): string | undefined {
   const revision = state["bundleRevision"];
   return typeof revision === "string" ? revision : undefined;
+}
+
+/** What a look at a program has seen. */
+interface Seen {
+  readonly record: ProcessRecord | undefined;
+  readonly found: string;
+  readonly inside: readonly Finding[];
+}
+
+/**
+ * Looks until the program is as declared, or something is wrong that does not pass by itself, or what may pass has not: one that is
+ * suspended for a moment, or started anew by somebody else just now, is no drift.
+ */
+async function lookUntilSure(inputs: ProcessInputs, readRevision: string | undefined): Promise<Seen> {
+  let seen: Seen = { record: undefined, found: "stopped", inside: [] };
+  await poll(passingLimitMs, async () => {
+    const record = await findOwn(inputs);
+    const found = await describeState(inputs, record);
+    const inside = found === "running" && record !== undefined ? await findInside(inputs, record, readRevision) : [await describeOutside(inputs, found, record)];
+    seen = { record, found, inside };
+    return mayPass(found, inside) ? undefined : true;
+  }, lookIntervalMs);
+  return seen;
+}
+
+/** That it does not run, is suspended, or lets nobody look. */
+function mayPass(found: string, inside: readonly Finding[]): boolean {
+  if (found === "stopped") return inside.every(({ mend }) => mend === "start");
+  return found === suspendedState || inside.some(({ thing }) => /^(answers|login of .*|proxy)$/.test(thing));
 }
 
 async function findInside(inputs: ProcessInputs, { pid }: ProcessRecord, readRevision: string | undefined): Promise<readonly Finding[]> {
