@@ -2,6 +2,7 @@ import type { Stats } from "node:fs";
 import { chmod, chown, lstat, mkdir, readdir, readFile, readlink, realpath, rm, rmdir, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Finding } from "../drift.ts";
 import { ignoreAbsent, octal, ownOwner, temporaryOf, writeFileAtomically } from "./atomic-file.ts";
 import { flag, list, mode, optional, path, text, withDefault } from "../fields.ts";
@@ -20,6 +21,8 @@ const stackLine = "Stack: ";
 
 /** All that is left of a marker whose writer was killed. */
 const unfinishedMarker = basename(temporaryOf(markerName));
+
+const lookAgainMs = 500;
 
 /** For a program to end, and to save what it must where that is to be kept. */
 const stopGraceMs = 20_000;
@@ -86,7 +89,7 @@ export const directoryResource: ResourceType<typeof fields> = {
     if (link !== undefined) return { mode: state["mode"], ...kept, drift: [{ thing: `${basename(inputs.path)}/`, declared: "a directory", actual: `a symbolic link to ${await readlink(inputs.path)}`, mend: "refuse", refusals: [link] }] };
     if (facts?.isDirectory() !== true) return undefined;
     const mark = await readFile(join(inputs.path, markerName), "utf8").catch(ignoreAbsent);
-    const drift = [...compareDirectory(inputs, facts, mark), ...((await holdsProgram(inputs.path)) ? [] : await findUndeclared(inputs.path))];
+    const drift = [...compareDirectory(inputs, facts, mark), ...(await findStrangers(inputs.path))];
     return { mode: octal(facts.mode), ...kept, drift };
   },
   async update(inputs) {
@@ -169,6 +172,14 @@ async function describeLink(directory: string): Promise<string | undefined> {
   const facts = await lstat(directory).catch(ignoreAbsent);
   if (facts?.isSymbolicLink() !== true) return undefined;
   return `${directory} is a symbolic link to ${await readlink(directory)}; expected a directory. Stop what works there, and move what it leads to back in its place, or declare that directory`;
+}
+
+/** Undeclared programs of a directory that is no declared program's. One that is being started has no record for a moment. */
+async function findStrangers(directory: string): Promise<Finding[]> {
+  const look = async (): Promise<Finding[]> => ((await holdsProgram(directory)) ? [] : findUndeclared(directory));
+  if ((await look()).length === 0) return [];
+  await delay(lookAgainMs);
+  return look();
 }
 
 /** Whether a program is recorded in a directory, or right above it: whoever else works there is told with that program. */

@@ -26,6 +26,8 @@ import type { Values } from "./wire.ts";
 /** How long a drift check waits for what may pass by itself; as long as for a cluster (formation-look.ts). */
 const passingLimitMs = 6000;
 const lookIntervalMs = 300;
+/** Looks in a row after which an undeclared program is believed. */
+const believedLooks = 2;
 
 /** A program that runs until the stack says otherwise. */
 export const processResource: ResourceType<typeof fields> = {
@@ -46,7 +48,7 @@ export const processResource: ResourceType<typeof fields> = {
   create: (inputs) => bringUp(inputs, { readRevision: undefined, isNew: true }),
   async read(inputs, state) {
     const readRevision = revisionIn(state);
-    const { record, found, inside } = await lookUntilSure(inputs, readRevision);
+    const { record, found, inside, strangers } = await lookUntilSure(inputs, readRevision);
     return {
       state: found,
       // That it stopped is what counts; what it was does not change by that.
@@ -56,7 +58,7 @@ export const processResource: ResourceType<typeof fields> = {
       drift: [
         ...(await comparePrivateFiles([inputs.logFile, ...inputs.privateFiles])),
         ...inside,
-        ...(await findUndeclared(dirname(inputs.recordFile), { program: inputs.program, pid: record?.pid })),
+        ...strangers,
       ],
     };
   },
@@ -136,6 +138,8 @@ interface Seen {
   readonly record: ProcessRecord | undefined;
   readonly found: string;
   readonly inside: readonly Finding[];
+  /** Programs that nobody has declared. */
+  readonly strangers: readonly Finding[];
 }
 
 /**
@@ -143,13 +147,17 @@ interface Seen {
  * suspended for a moment, or started anew by somebody else just now, is no drift.
  */
 async function lookUntilSure(inputs: ProcessInputs, readRevision: string | undefined): Promise<Seen> {
-  let seen: Seen = { record: undefined, found: "stopped", inside: [] };
+  let seen: Seen = { record: undefined, found: "stopped", inside: [], strangers: [] };
+  let strange = 0;
   await poll(passingLimitMs, async () => {
     const record = await findOwn(inputs);
     const found = await describeState(inputs, record);
     const inside = found === "running" && record !== undefined ? await findInside(inputs, record, readRevision) : [await describeOutside(inputs, found, record)];
-    seen = { record, found, inside };
-    return mayPass(found, inside) ? undefined : true;
+    const strangers = await findUndeclared(dirname(inputs.recordFile), { program: inputs.program, pid: record?.pid });
+    seen = { record, found, inside, strangers };
+    // One that has taken the place of the one that was looked at is no stranger to the next look.
+    strange = strangers.length > 0 ? strange + 1 : 0;
+    return mayPass(found, inside) || (strange > 0 && strange < believedLooks) ? undefined : true;
   }, lookIntervalMs);
   return seen;
 }
