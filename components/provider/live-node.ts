@@ -37,6 +37,8 @@ export interface NodeDifference {
 /** A node that has just been started listens within this time; a node that is loading its data listens, and answers. */
 const listenLimitMs = 3000;
 const handshakeLimitMs = 3000;
+/** Of the files that a node opens, those that are its own and no client's (redis src/server.h: CONFIG_MIN_RESERVED_FDS). */
+const ownFiles = 32;
 /** How the Redis client says that a command was not answered in time. */
 const commandTimeout = "Command timed out";
 /** Redis holds writes back for so long at most while a replica takes over (redis src/cluster.h: CLUSTER_MF_TIMEOUT times CLUSTER_MF_PAUSE_MULT). */
@@ -53,19 +55,20 @@ const failoverPauseMs = 10_000;
 export async function compareNode(access: NodeAccess, pid: number, declared: NodeDeclaration, readRevision: string | undefined): Promise<NodeDifference> {
   const own = ownParameters(declared.conf);
   const bundleFile = own.get("tls-ca-cert-file") ?? "";
-  const [reference, bundleRevision] = await Promise.all([readReference(declared.program, declared.conf, declared.acl), revisionOf(bundleFile)]);
+  const [reference, bundleRevision, openFiles] = await Promise.all([readReference(declared.program, declared.conf, declared.acl), revisionOf(bundleFile), openFilesLimit(pid)]);
   const reload = ["CONFIG", "SET", "tls-ca-cert-file", bundleFile] as const;
   try {
     return await whenListening(() =>
       withNode(access, async (call, served) => {
         const [parameters, users] = await Promise.all([call("CONFIG", "GET", "*"), call("ACL", "LIST")]);
-        const parameterDifferences = compareParameters(reference, own, await withoutLimited(pairs(parameters), pid));
+        const live = pairs(parameters);
+        const parameterDifferences = compareParameters(reference, own, withoutLimited(live, openFiles));
         const userDifference = compareUsers(reference.users, users as string[]);
         const certificate = compareCertificate(new Certificate(declared.certificate), served(), new Date());
         const bundle = describeBundle(bundleFile, readRevision, bundleRevision);
         const pause = await findWritePause(access, call);
         return {
-          findings: [...parameterDifferences.map(describeParameter), ...userDifference.findings, ...certificate, ...bundle, ...pause],
+          findings: [...parameterDifferences.map(describeParameter), ...userDifference.findings, ...certificate, ...bundle, ...pause, ...compareOpenFiles(live, openFiles)],
           commands: [
             ...parameterDifferences.filter(({ fixed }) => !fixed).map(({ name, declared: value }) => ["CONFIG", "SET", name, value] as const),
             ...userDifference.commands,
@@ -115,12 +118,22 @@ function ownParameters(conf: string): ReadonlyMap<string, string> {
   return new Map(lines.map(([name, ...args]) => [name, args.join(" ")]));
 }
 
-/** Redis lowers `maxclients` by itself where the process may not open so many files; then 32 are its own (redis src/server.c). */
-async function withoutLimited(live: Map<string, string>, pid: number): Promise<ReadonlyMap<string, string>> {
+/** How many files the process may open; undefined where there is no limit, or it is not known. */
+async function openFilesLimit(pid: number): Promise<number | undefined> {
   const limits = await readFile(`/proc/${pid}/limits`, "utf8").catch(() => "");
-  const openFiles = Number(/^Max open files +(\d+)/m.exec(limits)?.[1]);
-  if (Number(live.get("maxclients")) === openFiles - 32) live.delete("maxclients");
-  return live;
+  const openFiles = /^Max open files +(\d+)/m.exec(limits)?.[1];
+  return openFiles === undefined ? undefined : Number(openFiles);
+}
+
+/** Redis lowers `maxclients` by itself where the process may not open so many files. */
+function withoutLimited(live: ReadonlyMap<string, string>, openFiles: number | undefined): ReadonlyMap<string, string> {
+  return openFiles !== undefined && Number(live.get("maxclients")) === openFiles - ownFiles ? new Map([...live].filter(([name]) => name !== "maxclients")) : live;
+}
+
+/** At its start Redis has seen to it that it may open a file for each client; a limit below that was set since (prlimit). */
+function compareOpenFiles(live: ReadonlyMap<string, string>, openFiles: number | undefined): Finding[] {
+  const needed = Number(live.get("maxclients")) + ownFiles;
+  return openFiles === undefined || openFiles >= needed ? [] : [{ thing: "open files", declared: `${needed} or more, for maxclients ${live.get("maxclients")!}`, actual: `${openFiles} at most`, mend: "restart" }];
 }
 
 function describeBundle(file: string, readRevision: string | undefined, revision: string): Finding[] {
@@ -149,9 +162,16 @@ async function describeRefusal({ host, port, user }: NodeAccess, declared: NodeD
   const served = await handshake(host, port);
   const certificate = served === undefined ? [] : compareCertificate(new Certificate(declared.certificate), served, new Date());
   if (certificate.length > 0) return certificate.map((finding) => ({ ...finding, mend: "restart" }));
-  // A handshake and no answer behind it: its clients are paused, logins too.
-  if (served !== undefined && message.endsWith(commandTimeout)) return [{ thing: "answers", declared: "to everybody", actual: "to nobody: its clients are paused (CLIENT PAUSE), or a command does not end", mend: "restart" }];
+  const reason = describeDeafness(message, served !== undefined);
+  if (reason !== undefined) return [{ thing: "answers", declared: "to everybody", actual: `to nobody: ${reason}`, mend: "restart" }];
   return [{ thing: `login of ${user}`, declared: "let in", actual: message, mend: "restart" }];
+}
+
+function describeDeafness(message: string, handshakes: boolean): string | undefined {
+  if (message.startsWith("BUSY ")) return "a script of a client does not end (SCRIPT KILL ends one that has written nothing)";
+  // A handshake and no answer behind it: its clients are paused, logins too.
+  if (handshakes) return message.endsWith(commandTimeout) ? "its clients are paused (CLIENT PAUSE), or a command does not end" : undefined;
+  return /ECONNRESET|before secure TLS/.test(message) ? "it closes connections before it has shown its certificate, as it does where maxclients are there" : undefined;
 }
 
 /** The certificate that is served at an address, whoever signed it; undefined where there is no TLS. */

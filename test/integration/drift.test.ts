@@ -1,5 +1,6 @@
 /** Each kind of drift of nodes and of the proxy is injected for real into one running environment, named, and mended by an update that touches nothing else. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { appendFileSync, chmodSync, chownSync, copyFileSync, lstatSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 
@@ -249,7 +250,7 @@ describe("drift of nodes and the proxy", () => {
 
   test("of what only a restart brings back is put right behind a replica that has taken over", async () => {
     const shards = await drifting.shards();
-    const [fixed, locked, suspended] = [shards[0]!.master, shards[1]!.replicas[0]!, shards[2]!.replicas[0]!];
+    const [fixed, locked, suspended, limited] = [shards[0]!.master, shards[1]!.replicas[0]!, shards[2]!.replicas[0]!, shards[2]!.master];
     const suspend = (name: string): void => { process.kill(drifting.environment.processes().get(name)!.pid, "SIGSTOP"); };
     const conf = drifting.at(fixed, "redis.conf");
     const declared = readFileSync(conf);
@@ -267,6 +268,13 @@ describe("drift of nodes and the proxy", () => {
         found: [[node(fixed, "parameter enable-debug-command"), "restart", /^local$/]],
         mended: [processOf(fixed), formation],
         restarted: [record(fixed)],
+      },
+      {
+        name: "fewer files that a node may open than it has clients",
+        inject: () => { execFileSync("prlimit", ["--pid", String(drifting.environment.processes().get(record(limited))!.pid), "--nofile=500"]); },
+        found: [[node(limited, "open files"), "restart", /^500 at most$/]],
+        mended: [processOf(limited), formation],
+        restarted: [record(limited)],
       },
       {
         name: "this toolkit's own user removed",
