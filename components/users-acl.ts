@@ -47,6 +47,7 @@ export const systemUserRules: Readonly<Record<SystemUserName, readonly ReasonedR
     { rule: "+acl|list", why: "drift: the users of a running node, rule by rule" },
     { rule: "+acl|setuser", why: "a user that was changed in a running node is put right; ACL LOAD would drop every client, replicas too" },
     { rule: "+acl|deluser", why: "a user that nobody has declared is removed from a running node" },
+    { rule: "+command", why: "drift: commands that were renamed or disabled, or are a module's; no parameter tells of either" },
     { rule: "+eval", why: "drift: a script that does nothing shows whether the writes of clients are held back (CLIENT PAUSE); it may do no more than its user" },
     { rule: "+client|unpause", why: "writes that somebody has paused are served again" },
     { rule: "+cluster|setslot", why: "slots that have left their shard go back to it, or one that was left on the move is settled" },

@@ -60,7 +60,7 @@ export async function compareNode(access: NodeAccess, pid: number, declared: Nod
   try {
     return await whenListening(() =>
       withNode(access, async (call, served) => {
-        const [parameters, users] = await Promise.all([call("CONFIG", "GET", "*"), call("ACL", "LIST")]);
+        const [parameters, users, commands] = await Promise.all([call("CONFIG", "GET", "*"), call("ACL", "LIST"), compareCommands(reference.commands, call)]);
         const live = pairs(parameters);
         const parameterDifferences = compareParameters(reference, own, withoutLimited(live, openFiles));
         const userDifference = compareUsers(reference.users, users as string[]);
@@ -68,7 +68,7 @@ export async function compareNode(access: NodeAccess, pid: number, declared: Nod
         const bundle = describeBundle(bundleFile, readRevision, bundleRevision);
         const pause = await findWritePause(access, call);
         return {
-          findings: [...parameterDifferences.map(describeParameter), ...userDifference.findings, ...certificate, ...bundle, ...pause, ...compareOpenFiles(live, openFiles)],
+          findings: [...parameterDifferences.map(describeParameter), ...userDifference.findings, ...certificate, ...bundle, ...pause, ...compareOpenFiles(live, openFiles), ...commands],
           commands: [
             ...parameterDifferences.filter(({ fixed }) => !fixed).map(({ name, declared: value }) => ["CONFIG", "SET", name, value] as const),
             ...userDifference.commands,
@@ -134,6 +134,17 @@ function withoutLimited(live: ReadonlyMap<string, string>, openFiles: number | u
 function compareOpenFiles(live: ReadonlyMap<string, string>, openFiles: number | undefined): Finding[] {
   const needed = Number(live.get("maxclients")) + ownFiles;
   return openFiles === undefined || openFiles >= needed ? [] : [{ thing: "open files", declared: `${needed} or more, for maxclients ${live.get("maxclients")!}`, actual: `${openFiles} at most`, mend: "restart" }];
+}
+
+/** `rename-command` and `loadmodule` are no parameters: a node that was started with them tells by its commands only. */
+async function compareCommands(declared: readonly string[], call: NodeCall): Promise<Finding[]> {
+  // Nothing is said where this may not be asked: that a right is missing is told with the users.
+  const [known, count] = await Promise.all([call("COMMAND", "INFO", ...declared), call("COMMAND", "COUNT")]).catch(() => []);
+  if (!Array.isArray(known) || typeof count !== "number") return [];
+  const missing = declared.filter((_, index) => known[index] === null);
+  const more = count - (declared.length - missing.length);
+  const actual = [...(missing.length > 0 ? [`without ${missing.join(", ")} (rename-command)`] : []), ...(more > 0 ? [`with ${more} more, under other names or of a module`] : [])].join(", ");
+  return actual === "" ? [] : [{ thing: "commands", declared: "those of this redis-server", actual, mend: "restart" }];
 }
 
 function describeBundle(file: string, readRevision: string | undefined, revision: string): Finding[] {

@@ -13,6 +13,8 @@ import { poll } from "./poll.ts";
 export interface Reference extends ReferenceParameters {
   /** The answer to `ACL LIST`. */
   readonly users: readonly string[];
+  /** Names of all commands that there are. */
+  readonly commands: readonly string[];
 }
 
 /** The declared program cannot start with the declared parameters and users. Quotes what it said. */
@@ -92,11 +94,12 @@ function startServer(program: string, directory: string, conf: string): { ended(
 async function ask(call: NodeCall): Promise<Reference> {
   const values = pairs(await call("CONFIG", "GET", "*"));
   const users = (await call("ACL", "LIST")) as string[];
+  const commands = ((await call("COMMAND")) as [name: string][]).map(([name]) => name).sort();
   // Setting a parameter to what it is changes nothing, and tells whether this version would change it at all.
   const trials = await Promise.all([...values].map(async ([name, value]) => ({ name, outcome: await call("CONFIG", "SET", name, value).catch((error: unknown) => error) })));
   const fixed = trials.filter(({ outcome }) => outcome instanceof Error && /immutable|protected|unsupported|unknown/i.test(outcome.message)).map(({ name }) => name);
   await call("SHUTDOWN", "NOSAVE").catch(() => undefined);
-  return { values: new Map([...values].filter(([name]) => !name.startsWith("unixsocket"))).set("unixsocket", "").set("unixsocketperm", "0"), fixed: new Set(fixed), users };
+  return { values: new Map([...values].filter(([name]) => !name.startsWith("unixsocket"))).set("unixsocket", "").set("unixsocketperm", "0"), fixed: new Set(fixed), users, commands };
 }
 
 /** A reply of names and values in turn, as `CONFIG GET` gives it. */

@@ -256,16 +256,16 @@ describe("drift of nodes and the proxy", () => {
     const declared = readFileSync(conf);
     await rounds.mend([
       {
-        name: "a parameter that Redis fixes at its start",
+        name: "a parameter that Redis fixes at its start, and a command under another name",
         inject: async () => {
           const command = { program: "/usr/bin/redis-server", args: [conf], directory: drifting.at(fixed, "data"), logFile: drifting.at(fixed, "redis.log") };
-          await drifting.restartWith(record(fixed), conf, (text) => `${text}enable-debug-command local\n`, command);
+          await drifting.restartWith(record(fixed), conf, (text) => `${text}enable-debug-command local\nrename-command FLUSHALL wipe\n`, command);
           const settled = (text: unknown): boolean => String(text).includes("cluster_state:ok");
           // It must have read the changed file before that is put back.
           await waitFor("its cluster is well again", limitMs, async () => (await Promise.all(ports.map(async (port) => settled((await drifting.tell(port, ["CLUSTER", "INFO"]))[0])))).every(Boolean));
           writeFileSync(conf, declared);
         },
-        found: [[node(fixed, "parameter enable-debug-command"), "restart", /^local$/]],
+        found: [[node(fixed, "parameter enable-debug-command"), "restart", /^local$/], [node(fixed, "commands"), "restart", /^without flushall \(rename-command\), with 1 more, /]],
         mended: [processOf(fixed), formation],
         restarted: [record(fixed)],
       },
