@@ -144,9 +144,10 @@ export class CommandPerformer {
       return;
     }
     if (plan.kind === "session") {
-      this.#host.drained(() => {
+      const perform = (): void => {
         this.#performOnSession(request, plan.what);
-      });
+      };
+      this.#host.drained(subscription === undefined ? perform : () => { this.#subscriber.behindAnswers(subscription, perform); });
       return;
     }
     const { users, context } = login;

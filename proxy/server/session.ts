@@ -231,7 +231,7 @@ export class Session implements ReplyTarget {
     });
     socket.on("end", () => {
       this.#inputEnded = true;
-      if (this.#performer.subscribed || this.#performer.waiting) this.#finish();
+      if (this.#performer.waiting) this.#finish();
       else this.#process();
     });
     socket.on("error", () => {
@@ -277,7 +277,7 @@ export class Session implements ReplyTarget {
       this.#breach(error);
     }
     this.#processing = false;
-    if (this.#inputEnded && this.#holds === 0 && this.#replies.empty) this.#finish();
+    if (this.#inputEnded && this.#holds === 0 && this.#replies.empty && this.#performer.subscription?.owes !== true) this.#finish();
     // Reading goes on while requests are held, up to a bound: it is how the end of the client is seen. What is buffered of a
     // request that is not whole counts for nothing here: the rest of it is what is waited for.
     else if (!starved && this.#parser.buffered > READ_AHEAD_BYTES) this.#socket.pause();
@@ -361,7 +361,8 @@ export class Session implements ReplyTarget {
         this.#replies.write(bytes);
       },
       subscriptionAnswered: () => {
-        this.#departure.check();
+        if (this.#inputEnded) this.#process();
+        else this.#departure.check();
       },
       loginChanged: () => {
         const { authenticated, unauthenticated } = this.#options.limits;

@@ -95,6 +95,16 @@ export class Subscriber {
     subscription.forward(request, release);
   }
 
+  /** Runs `then` behind the answers that Redis owes the subscribed client; until then no other request is taken. */
+  behindAnswers(subscription: Subscription, then: () => void): void {
+    const { hold, release } = this.#host;
+    hold();
+    subscription.onceAnswered(() => {
+      then();
+      release();
+    });
+  }
+
   /**
    * Runs `then` behind the subscriptions that any session of this database has under way, so that who subscribes first is heard
    * first, as by one server. They and what waits for them go to one node, and have its time limits.

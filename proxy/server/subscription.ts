@@ -48,6 +48,7 @@ export class Subscription implements ReplyTarget {
   readonly #names = new Map<string, Set<string>>([["", new Set()], ["p", new Set()], ["s", new Set()]]);
   #owed: Owed[] = [];
   #partial: Buffer[] = [];
+  #onceAnswered: (() => void) | undefined;
   #over = false;
 
   /** @param first the request that begins it; it is sent at once */
@@ -83,6 +84,12 @@ export class Subscription implements ReplyTarget {
   /** Whether an answer is awaited. */
   get owes(): boolean {
     return this.#owed.length > 0;
+  }
+
+  /** Calls `then` when no answer is awaited any more; never, where the node is lost before. For one who asks for nothing meanwhile. */
+  onceAnswered(then: () => void): void {
+    if (this.owes) this.#onceAnswered = then;
+    else then();
   }
 
   /** Requests whose answers are awaited, oldest first; only to be looked at. */
@@ -174,6 +181,10 @@ export class Subscription implements ReplyTarget {
       this.#events.onOver();
     }
     head.then?.();
+    if (this.owes) return;
+    const then = this.#onceAnswered;
+    this.#onceAnswered = undefined;
+    then?.();
   }
 
   #done(): void {

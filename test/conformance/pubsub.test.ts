@@ -120,6 +120,18 @@ test("requests sent in one piece before, with and behind SUBSCRIBE are answered 
   });
 });
 
+for (const [what, last] of [["QUIT", "+OK\r\n"], ["RESET", "+RESET\r\n"], ["the end of the client's side", undefined]] as const) {
+  test(`${what} comes behind the answers to what was sent before it`, async () => {
+    await withTwo(async (client) => {
+      client.write(`SUBSCRIBE a b\r\nPING\r\n${last === undefined ? "" : `${what}\r\n`}`);
+      if (last === undefined) client.socket.end();
+      assert.deepEqual(await client.replies(3), [confirmed("subscribe", "a", 1), confirmed("subscribe", "b", 2), `*2\r\n${bulk("pong")}$0\r\n\r\n`]);
+      if (last !== undefined) assert.equal(await client.reply(), last);
+      if (what !== "RESET") await client.closed();
+    });
+  });
+}
+
 test("QUIT on a subscribed connection answers OK and closes it", async () => {
   await withTwo(async (client) => {
     await client.ask("SUBSCRIBE", "a");
