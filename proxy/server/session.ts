@@ -278,11 +278,17 @@ export class Session implements ReplyTarget {
     }
     this.#processing = false;
     if (this.#inputEnded && this.#holds === 0 && this.#replies.empty && this.#performer.subscription?.owes !== true) this.#finish();
-    // Reading goes on while requests are held, up to a bound: it is how the end of the client is seen. What is buffered of a
-    // request that is not whole counts for nothing here: the rest of it is what is waited for.
-    else if (!starved && this.#parser.buffered > READ_AHEAD_BYTES) this.#socket.pause();
-    else if (!this.#replies.stalled) this.#socket.resume();
+    // What is buffered of a request that is not whole counts for nothing here: the rest of it is what is waited for.
+    else this.#readOn(starved ? 0 : this.#parser.buffered);
     this.#departure.check();
+  }
+
+  /** Reading goes on while requests are held, up to a bound: it is how the end of the client is seen. */
+  #readOn(ahead: number): void {
+    // A command that waits must not take from Redis for one who has gone, whatever was sent behind it.
+    const most = this.#performer.waiting ? this.#options.limits.maxClientOutputBytes : READ_AHEAD_BYTES;
+    if (ahead > most) this.#socket.pause();
+    else if (!this.#replies.stalled) this.#socket.resume();
   }
 
   #hasRoom(): boolean {
@@ -409,6 +415,7 @@ export class Session implements ReplyTarget {
     this.#whenDrained = () => {
       then();
       this.#release();
+      if (this.#performer.waiting) this.#readOn(this.#parser.buffered);
     };
   }
 

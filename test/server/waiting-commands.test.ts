@@ -48,6 +48,21 @@ for (const mode of ["cluster", "standalone", "standalone, on a connection of the
       await isCut();
     });
 
+    for (const behind of ["at once", "behind a slow one"]) {
+      test(`ends with its client also where much was sent behind it; begun ${behind}`, async () => {
+        const { client } = await open();
+        if (behind !== "at once") client.send("GET", "a");
+        client.send("BLPOP", "list", "0");
+        for (let i = 0; i < 20_000; i++) client.send("INCR", "counter");
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        if (behind !== "at once") answerGet();
+        await waitFor("it waits", 2_000, () => waiting !== undefined);
+        client.socket.destroy();
+        await isCut();
+        assert.equal(cluster.nodes[0]!.got("INCR").length, 0);
+      });
+    }
+
     test("ends when the proxy is to stop, though its client keeps the connection", async () => {
       const { client, session } = await open();
       client.socket.allowHalfOpen = true;
