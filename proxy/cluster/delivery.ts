@@ -33,11 +33,21 @@ export interface DeliveryContext {
   readonly refresh: () => void;
 }
 
-/** What a request does in its turn; it calls `leave` when it is answered. */
-export type Enter = (leave: () => void) => void;
+/**
+ * What a request does in its turn; it calls `leave` when it is answered. `overtaken`: what its client has sent behind it was or may
+ * have been executed, on a key that both have: it must not be executed any more.
+ */
+export type Enter = (leave: () => void, overtaken: boolean) => void;
 
-/** Lets a request go on when those of the same client that failed before it are answered, so that none overtakes another. */
-export type Turn = (enter: Enter) => void;
+/** The order in which the requests of one client are executed, where some of them must be sent again. */
+export interface Order {
+  /** Lets a request go on when those that failed before it are answered, so that none overtakes another. */
+  readonly take: (request: Buffer, enter: Enter) => void;
+  /** The request that begins at `start` was or may have been executed: those that wait for their turn by now came before it. */
+  readonly executed: (bytes: Buffer, start: number) => void;
+  /** The last `count` of the answered requests of `exchange` have been executed just now, without a turn. */
+  readonly answered: (exchange: Exchange, count: number) => void;
+}
 
 /** One request on its way to the shard that owns a slot. */
 export interface Parcel {
@@ -61,14 +71,15 @@ export interface ReplySink {
 /**
  * Brings one request to its shard, through redirections, failovers and lost connections, until it is answered, its time is
  * up, or nobody can know whether it was executed. A request is sent again only where it cannot have been executed, or where
- * executing it twice is the same as once (Redis's flag `readonly`).
+ * executing it twice is the same as once (Redis's flag `readonly`), and not where what its client sent behind it came before it.
  */
 export class Delivery implements ReplyTarget {
   readonly #context: DeliveryContext;
   readonly #parcel: Parcel;
   readonly #settle: (reply: Buffer) => void;
-  /** Until it was asked. */
-  #turn: Turn | undefined;
+  readonly #order: Order | undefined;
+  /** Whether it has had its turn. */
+  #entered = false;
   readonly #since: number;
   readonly #deadline: number;
   readonly #sink: ReplySink | undefined;
@@ -77,6 +88,7 @@ export class Delivery implements ReplyTarget {
   #redirections = 0;
   #delays = 0;
   #lastError: Buffer | undefined;
+  #lastLoss: UpstreamError | undefined;
   #lent: UpstreamConnection | undefined;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
@@ -85,16 +97,16 @@ export class Delivery implements ReplyTarget {
 
   /**
    * @param settle gets the whole reply, once
-   * @param turn asked once, when it shows that the first attempt does not bring the answer; without one it goes on at once
+   * @param order its turn is asked for once, when it shows that the first attempt does not bring the answer; without one it goes on at once
    * @param since from when its time is counted, in milliseconds of the monotonic clock: for one that waited for its turn
    * @param sink gets the bytes of the node's reply as they come; `settle` is then called with an empty buffer behind the last, or
    * with the proxy's own error in place of a reply
    */
-  constructor(context: DeliveryContext, parcel: Parcel, settle: (reply: Buffer) => void, turn?: Turn, since = performance.now(), sink?: ReplySink) {
+  constructor(context: DeliveryContext, parcel: Parcel, settle: (reply: Buffer) => void, order?: Order, since = performance.now(), sink?: ReplySink) {
     this.#context = context;
     this.#parcel = parcel;
     this.#settle = settle;
-    this.#turn = turn;
+    this.#order = order;
     this.#since = since;
     this.#deadline = since + context.retryBudgetMs;
     this.#sink = sink;
@@ -257,13 +269,13 @@ export class Delivery implements ReplyTarget {
 
   #lost(sent: boolean, reason: UpstreamError): void {
     if (!sent || this.#parcel.readonly) {
+      this.#lastLoss = reason;
       this.#later();
       return;
     }
     this.#context.refresh();
-    this.#finish(
-      encodeError(`${this.#context.errorPrefix}connection to the node lost before it answered, the command may have been executed (${reason.message})`),
-    );
+    this.#order?.executed(this.#parcel.request, 0);
+    this.#finish(this.#lossOf("the command", reason));
   }
 
   #later(): void {
@@ -275,16 +287,21 @@ export class Delivery implements ReplyTarget {
 
   /** Once it has had its turn it goes on as it must. */
   #inTurn(step: () => void): void {
-    const turn = this.#turn;
-    if (turn === undefined) {
+    if (this.#order === undefined || this.#entered) {
       step();
       return;
     }
-    this.#turn = undefined;
-    turn((leave) => {
+    this.#entered = true;
+    this.#order.take(this.#parcel.request, (leave, overtaken) => {
       this.#leave = leave;
-      step();
+      if (!overtaken) step();
+      else this.#finish(this.#lastError ?? this.#lossOf("a command behind this one", this.#lastLoss));
     });
+  }
+
+  #lossOf(executed: string, reason: UpstreamError | undefined): Buffer {
+    const why = reason === undefined ? "" : ` (${reason.message})`;
+    return encodeError(`${this.#context.errorPrefix}connection to the node lost before it answered, ${executed} may have been executed${why}`);
   }
 
   #tryLater(): void {

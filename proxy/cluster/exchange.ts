@@ -39,6 +39,8 @@ export class Exchange {
   failures: Failure[] | undefined = undefined;
   /** Set before it is lost: bytes of a reply that will not be whole were handed on. */
   torn = false;
+  /** Whether its reply is put in by the proxy, wherever that comes from: it was not sent as it came. */
+  placed = false;
   /** Whether the proxy denied it, in place of sending it. */
   refused = false;
   /** When it was made, in milliseconds of the monotonic clock. */

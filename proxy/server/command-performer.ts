@@ -183,8 +183,8 @@ export class CommandPerformer {
         });
         return;
       case "gets":
-        deliveries.collect(this.#host.place(request), (settle, turn) => {
-          const gets = new MultiGet(context, request, settle, turn);
+        deliveries.collect(this.#host.place(request), (settle, order) => {
+          const gets = new MultiGet(context, request, settle, order);
           gets.start(request);
           return [gets];
         });
@@ -300,16 +300,16 @@ export class CommandPerformer {
     const place = this.#host.place(request);
     if (plan.exclusive && plan.merge === "concatenate") {
       const bytes = request.frame.subarray(request.start, request.end);
-      deliveries.stream(place, (out, turn) => new Concatenation(context, database.topology, bytes, out, turn));
+      deliveries.stream(place, (out, order) => new Concatenation(context, database.topology, bytes, out, order));
       return;
     }
     if (plan.exclusive) hold();
-    deliveries.collect(place, (settle, turn) => {
+    deliveries.collect(place, (settle, order) => {
       const settleAll = (reply: Buffer): void => {
         settle(reply);
         if (plan.exclusive) release();
       };
-      return fanOut(context, database.topology, request, plan, settleAll, turn);
+      return fanOut(context, database.topology, request, plan, settleAll, order);
     });
   }
 

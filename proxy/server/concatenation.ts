@@ -1,5 +1,5 @@
 import { Delivery } from "../cluster/delivery.ts";
-import type { DeliveryContext, Turn } from "../cluster/delivery.ts";
+import type { DeliveryContext, Order } from "../cluster/delivery.ts";
 import { ASTERISK } from "../resp/bytes.ts";
 import { encodeError } from "../resp/encoder.ts";
 import type { Topology } from "../routing/topology.ts";
@@ -43,9 +43,9 @@ export class Concatenation implements UnderWay {
    * Sends the request.
    *
    * @param request its bytes; a command that only reads
-   * @param turn asked where a master must be asked again
+   * @param order where a master must be asked again
    */
-  constructor(context: DeliveryContext, topology: Topology, request: Buffer, out: ReplyStream, turn: Turn) {
+  constructor(context: DeliveryContext, topology: Topology, request: Buffer, out: ReplyStream, order: Order) {
     this.#out = out;
     this.#parts = representativeSlots(topology).map((slot, index): Part => {
       const settle = (reply: Buffer): void => {
@@ -57,7 +57,7 @@ export class Concatenation implements UnderWay {
         },
         reset: (reason: string): boolean => this.#reset(index, reason),
       };
-      const delivery = new Delivery(context, { request, slot, readonly: true, exclusive: true }, settle, turn, performance.now(), sink);
+      const delivery = new Delivery(context, { request, slot, readonly: true, exclusive: true }, settle, order, performance.now(), sink);
       return { delivery, elements: undefined, waiting: [], done: false };
     });
     if (this.#parts.length === 0) out.settle(encodeError("CLUSTERDOWN no node owns a hash slot; the command was not executed"));

@@ -1,5 +1,5 @@
 import { Delivery } from "../cluster/delivery.ts";
-import type { DeliveryContext, Turn } from "../cluster/delivery.ts";
+import type { DeliveryContext, Order } from "../cluster/delivery.ts";
 import { encodeError } from "../resp/encoder.ts";
 import type { Request } from "../resp/request-parser.ts";
 import type { Merge } from "../routing/merge.ts";
@@ -13,7 +13,7 @@ type Settle = (reply: Buffer) => void;
 /**
  * Sends one request to every master and merges the replies, in the order of the slots they own.
  *
- * @param turn asked where a master must be asked again
+ * @param order where a master must be asked again
  */
 export function fanOut(
   context: DeliveryContext,
@@ -21,7 +21,7 @@ export function fanOut(
   request: Request,
   plan: { readonly merge: Merge; readonly readonly: boolean; readonly exclusive: boolean; readonly frame?: Buffer },
   settle: Settle,
-  turn: Turn,
+  order: Order,
 ): readonly Delivery[] {
   const slots = representativeSlots(topology);
   const bytes = plan.frame ?? request.frame.subarray(request.start, request.end);
@@ -37,7 +37,7 @@ export function fanOut(
       replies[i] = reply;
       if (--missing === 0) settle(mergeReplies(plan.merge, replies));
     };
-    return new Delivery(context, { request: bytes, slot, readonly, exclusive }, got, turn);
+    return new Delivery(context, { request: bytes, slot, readonly, exclusive }, got, order);
   });
   for (const delivery of deliveries) delivery.start();
   return deliveries;

@@ -1,5 +1,5 @@
 import { Delivery } from "../cluster/delivery.ts";
-import type { DeliveryContext, Turn } from "../cluster/delivery.ts";
+import type { DeliveryContext, Order } from "../cluster/delivery.ts";
 import { cutBehindAnswered, Exchange } from "../cluster/exchange.ts";
 import type { ReplyTarget } from "../cluster/exchange.ts";
 import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
@@ -40,7 +40,7 @@ export class MultiGet implements ReplyTarget, UnderWay {
 
   readonly #context: DeliveryContext;
   readonly #settle: (reply: Buffer) => void;
-  readonly #turn: Turn;
+  readonly #order: Order;
   readonly #slots: readonly number[];
   /** The reply to key i is `#sources[i][#bounds[2i] .. #bounds[2i+1])`. */
   readonly #sources: Buffer[];
@@ -54,12 +54,12 @@ export class MultiGet implements ReplyTarget, UnderWay {
    * Nothing is sent before `start`.
    *
    * @param settle gets the one reply, once
-   * @param turn asked where a key must be asked for again
+   * @param order where a key must be asked for again
    */
-  constructor(context: DeliveryContext, request: Request, settle: (reply: Buffer) => void, turn: Turn) {
+  constructor(context: DeliveryContext, request: Request, settle: (reply: Buffer) => void, order: Order) {
     this.#context = context;
     this.#settle = settle;
-    this.#turn = turn;
+    this.#order = order;
     const keys = request.argc - 1;
     this.#missing = keys;
     const slots = new Array<number>(keys);
@@ -90,15 +90,20 @@ export class MultiGet implements ReplyTarget, UnderWay {
     }
   }
 
+  get awaitsAnswers(): boolean {
+    return this.#groups.some(({ exchange }) => !exchange.done);
+  }
+
   /** Nobody waits for the answer any more. */
   cancel(): void {
     this.#over = true;
     for (const delivery of this.#deliveries) delivery.cancel();
   }
 
-  deliver(exchange: Exchange, bytes: Buffer, start: number, end: number): void {
+  deliver(exchange: Exchange, bytes: Buffer, start: number, end: number, complete: number): void {
     if (this.#over) return;
     const group = this.#groupOf(exchange);
+    this.#order.answered(exchange, complete);
     this.heldBytes += end - start;
     let pos = start;
     while (pos < end) {
@@ -160,7 +165,7 @@ export class MultiGet implements ReplyTarget, UnderWay {
         this.heldBytes += reply.length;
         this.#got(key, reply, 0, reply.length);
       },
-      this.#turn,
+      this.#order,
     );
     this.#deliveries.push(delivery);
     return delivery;

@@ -1,19 +1,27 @@
 import type { Database } from "../cluster/database.ts";
 import { Delivery } from "../cluster/delivery.ts";
-import type { DeliveryContext, Parcel, Turn } from "../cluster/delivery.ts";
+import type { DeliveryContext, Order, Parcel } from "../cluster/delivery.ts";
 import type { Exchange } from "../cluster/exchange.ts";
 import { encodeError } from "../resp/encoder.ts";
 import { FrameReader } from "../resp/frame-reader.ts";
+import { argument, keyIndexes } from "../routing/keys.ts";
 import { planCluster } from "../routing/plan.ts";
 import type { Address } from "../routing/topology.ts";
 import type { ReplyStream } from "./concatenation.ts";
+import { commandOf } from "./session-audit.ts";
 import { Turns } from "./turns.ts";
+import type { Touched } from "./turns.ts";
 
 const NOAUTH = encodeError("NOAUTH Authentication required.");
 const NONE: readonly UnderWay[] = [];
+/** Keys that are alike so far count as one. */
+const MOST_KEY_BYTES = 256;
 
 /** What is under way for a client, and of no use to anybody when that has gone. */
-export type UnderWay = Pick<Delivery, "cancel" | "lentNode" | "heldBytes"> & Partial<Pick<Delivery, "pause" | "resume" | "recall">>;
+export type UnderWay = Pick<Delivery, "cancel" | "lentNode" | "heldBytes"> & Partial<Pick<Delivery, "pause" | "resume" | "recall">> & {
+  /** Whether it awaits answers, and not its turn. */
+  readonly awaitsAnswers?: boolean;
+};
 
 /** What deliveries need of their session. */
 export interface DeliveriesHost {
@@ -32,6 +40,8 @@ export interface DeliveriesHost {
   /** No further request is taken until it is released as often. */
   readonly hold: () => void;
   readonly release: () => void;
+  /** Whether requests are under way that were sent as they came. */
+  readonly awaitsAnswers: () => boolean;
 }
 
 /** A session's requests that go to Redis one by one: commands of several replies, those that wait, and those that must be sent again. */
@@ -42,7 +52,7 @@ export class SessionDeliveries {
 
   constructor(host: DeliveriesHost) {
     this.#host = host;
-    this.#turns = new Turns(host.hold, host.release);
+    this.#turns = new Turns(host.hold, host.release, () => host.awaitsAnswers() || this.#awaitsAnswers(), (request) => this.#touchedBy(request));
   }
 
   /** Sends one request, and has no other taken until it is answered. `then` is called before the reply is put at its place. */
@@ -57,22 +67,20 @@ export class SessionDeliveries {
   }
 
   /** Has several deliveries make one reply. The client's next requests wait only where one of them must be sent again. */
-  collect(place: Exchange, start: (settle: (reply: Buffer) => void, turn: Turn) => readonly UnderWay[]): void {
+  collect(place: Exchange, start: (settle: (reply: Buffer) => void, order: Order) => readonly UnderWay[]): void {
     let deliveries = NONE;
     const settle = (reply: Buffer): void => {
       for (const delivery of deliveries) this.#open.delete(delivery);
       deliveries = NONE;
       this.#host.fill(place, reply);
     };
-    deliveries = start(settle, (enter) => {
-      this.#turns.take(enter);
-    });
+    deliveries = start(settle, this.#turns);
     if (place.done) return;
     for (const delivery of deliveries) this.#open.add(delivery);
   }
 
   /** Passes a reply on as it comes, and has no other request taken until it is whole. */
-  stream(place: Exchange, start: (out: ReplyStream, turn: Turn) => UnderWay): void {
+  stream(place: Exchange, start: (out: ReplyStream, order: Order) => UnderWay): void {
     const { hold, release, fill, pass, passed, torn } = this.#host;
     let underWay = NONE;
     hold();
@@ -82,7 +90,7 @@ export class SessionDeliveries {
       else fill(place, reply);
       release();
     };
-    const one = start({ pass: (bytes) => { pass(place, bytes); }, settle, torn }, (enter) => { this.#turns.take(enter); });
+    const one = start({ pass: (bytes) => { pass(place, bytes); }, settle, torn }, this.#turns);
     if (place.done) return;
     this.#open.add(one);
     underWay = [one];
@@ -100,16 +108,18 @@ export class SessionDeliveries {
 
   /** Sends a request again, behind those that failed before it; until all are answered, no new one is taken. */
   again(place: Exchange, request: Buffer, resume: (delivery: Delivery) => void): void {
-    const since = performance.now();
-    this.#turns.take((leave) => {
-      const settle = (reply: Buffer): void => {
-        this.#host.fill(place, reply);
-        leave();
-      };
-      // The login may have ended meanwhile: the user was removed, or given another password.
-      if (this.#host.context() === undefined) settle(NOAUTH);
-      else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle, since));
-    });
+    const settle = (reply: Buffer): void => {
+      this.#host.fill(place, reply);
+    };
+    // The login may have ended meanwhile: the user was removed, or given another password.
+    if (this.#host.context() === undefined) settle(NOAUTH);
+    else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle, this.#turns));
+    this.#turns.settled();
+  }
+
+  /** The last `count` of the answered requests of `exchange` were answered now: some may wait for their turn that came before them. */
+  answered(exchange: Exchange, count: number): void {
+    this.#turns.answered(exchange, count);
   }
 
   /** How many are not answered yet. */
@@ -141,12 +151,17 @@ export class SessionDeliveries {
     this.#turns.clear();
   }
 
-  #begin(parcel: Parcel, settle: (reply: Buffer) => void, since?: number): Delivery {
+  #awaitsAnswers(): boolean {
+    for (const { awaitsAnswers } of this.#open) if (awaitsAnswers === true) return true;
+    return false;
+  }
+
+  #begin(parcel: Parcel, settle: (reply: Buffer) => void, order?: Order): Delivery {
     const done = (reply: Buffer): void => {
       this.#open.delete(delivery);
       settle(reply);
     };
-    const delivery = new Delivery(this.#host.context()!, parcel, done, undefined, since);
+    const delivery = new Delivery(this.#host.context()!, parcel, done, order);
     this.#open.add(delivery);
     return delivery;
   }
@@ -158,5 +173,11 @@ export class SessionDeliveries {
     const { database, homeSlot } = this.#host;
     const plan = planCluster(request, database.table, database.profile);
     return plan.kind === "forward" ? { slot: plan.slot ?? homeSlot, readonly: plan.readonly } : { slot: homeSlot, readonly: false };
+  }
+
+  #touchedBy(request: FrameReader): Touched {
+    const entry = commandOf(request, this.#host.database.table);
+    const keys = entry === undefined ? [] : keyIndexes(entry, request).map((index) => argument(request, index).toString("latin1", 0, MOST_KEY_BYTES));
+    return { readonly: entry?.readonly ?? false, keys: keys.length === 0 ? [""] : keys };
   }
 }

@@ -55,6 +55,12 @@ export class SessionReplies {
     return this.queue.empty;
   }
 
+  /** Whether a node owes a reply to what was sent to it as it came. Goes through all that is owed. */
+  get awaitsAnswers(): boolean {
+    for (const exchange of this.queue.owed()) if (!exchange.placed && !exchange.done) return true;
+    return false;
+  }
+
   /** Whether the client is held back since it does not read. */
   get stalled(): boolean {
     return this.#stall.stalled;
@@ -74,6 +80,7 @@ export class SessionReplies {
   /** A place for a request whose reply the proxy itself puts in. `now` in milliseconds of the monotonic clock. */
   place(bytes: Buffer, start: number, end: number, now: number): Exchange {
     const exchange = new Exchange(this.#target, bytes, start, end, 1, now);
+    exchange.placed = true;
     this.queue.push(exchange);
     return exchange;
   }
@@ -81,6 +88,7 @@ export class SessionReplies {
   /** The place of a request that was cut off another one's exchange, behind that. */
   standIn(behind: Exchange, request: Buffer): Exchange {
     const exchange = new Exchange(this.#target, request, 0, request.length, 1, behind.startedAt);
+    exchange.placed = true;
     this.queue.insertBehind(behind, exchange);
     return exchange;
   }

@@ -102,7 +102,7 @@ export class Session implements ReplyTarget {
         this.#torn(reason);
       },
     };
-    this.#deliveries = new SessionDeliveries({ ...host, ...stream, homeSlot, context: () => this.#login.context });
+    this.#deliveries = new SessionDeliveries({ ...host, ...stream, homeSlot, context: () => this.#login.context, awaitsAnswers: () => this.#replies.awaitsAnswers });
     this.#performer = new CommandPerformer({ ...host, homeSlot, login: this.#login, deliveries: this.#deliveries });
     this.#departure = new Departure({
       activeAt: () => this.#now,
@@ -171,6 +171,7 @@ export class Session implements ReplyTarget {
 
   deliver(exchange: Exchange, bytes: Buffer, start: number, end: number, complete: number): void {
     if (this.#ended) return;
+    this.#deliveries.answered(exchange, complete);
     this.#replies.deliver(exchange, bytes, start, end, complete);
     this.#afterReplies();
   }

@@ -51,17 +51,33 @@ test("PING, which has no key, is sent again as well", async () => {
 });
 
 test("a connection lost in the middle of a run: what was answered stands, writes are reported, reads are answered", async () => {
-  const key = cluster.key(0);
+  const [key, other] = [cluster.key(0), cluster.key(0, "other")];
   const { client } = await cluster.open(cluster.database());
   hangUpAt("INCR");
   client.send("GET", key);
   client.send("INCR", key);
-  client.send("GET", key);
+  client.send("GET", other);
   client.send("APPEND", key, "x");
-  const replies = await client.replies(4);
-  assert.deepEqual(replies.map((reply) => reply.slice(0, 1)), ["$", "-", "$", "-"]);
+  client.send("GET", key);
+  const replies = await client.replies(5);
+  assert.deepEqual(replies.map((reply) => reply.slice(0, 1)), ["$", "-", "$", "-", "$"]);
   assert.equal(cluster.nodes[0]!.got("INCR").length, 1);
   assert.ok(cluster.nodes[0]!.got("APPEND").length <= 1);
+});
+
+test("a read is not sent again where a write behind it may have been executed: it would tell of what was not written yet", async () => {
+  const [key, other] = [cluster.key(0), cluster.key(1)];
+  const { client } = await cluster.open(cluster.database());
+  hangUpAt("INCR");
+  client.write(["GET", "INCR"].map((name) => `${name} ${key}\r\n`).join(""));
+  const replies = await client.replies(2);
+  assert.equal(replies[0]![0], "$", "it was answered before");
+  hangUpAt("GET");
+  client.write(`GET ${key}\r\nMGET ${other} ${key}\r\nINCR ${key}\r\nMGET ${other} ${key}\r\n`);
+  const [get, mget, incr, behind] = await client.replies(4);
+  for (const reply of [get, mget]) assert.match(reply!, /connection to the node lost before it answered, a command behind this one may have been executed/);
+  assert.match(incr!, /the command may have been executed/);
+  assert.equal(behind![0], "*");
 });
 
 test("a write that never left the proxy is sent as soon as the node can be reached", async () => {

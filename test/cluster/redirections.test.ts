@@ -58,6 +58,30 @@ test("requests for one key keep their order where all of them are redirected", a
   assert.deepEqual(cluster.nodes[1]!.got("APPEND"), Array.from({ length: 20 }, (_, i) => `APPEND ${key} ${i}`));
 });
 
+test("what the node is not ready for is not executed behind what its client sent after it: it is answered with the node's error", async () => {
+  // All in one slot: it is the key that counts, as of a slot on its way some keys are here and some there.
+  const [key, other] = [`{${cluster.key(0)}}`, `{${cluster.key(0)}}other`];
+  const { client } = await cluster.open(cluster.database());
+  const down = "-CLUSTERDOWN The cluster is down\r\n";
+  let left = 2;
+  const executed: string[] = [];
+  cluster.on(0, ([name, ...args]) => {
+    if (name !== "SET" && name !== "GET") return null;
+    if (left-- > 0) return down;
+    executed.push([name, ...args].join(" "));
+    return name === "SET" ? "+OK\r\n" : null;
+  });
+  // In one piece, so that all of it is under way before the first answer comes.
+  client.write([`SET ${key} 1`, `SET ${other} 1`, `GET ${other}x`, `SET ${key} 2`].join("\r\n") + "\r\n");
+  assert.deepEqual([await client.reply(), await client.reply()], [down, "+OK\r\n"]);
+  await client.replies(2);
+  assert.deepEqual(executed.filter((command) => command.startsWith("SET")), [`SET ${key} 2`, `SET ${other} 1`]);
+  left = 1;
+  client.write([`SET ${key} 3`, `MGET ${key} ${other}`].join("\r\n") + "\r\n");
+  assert.equal(await client.reply(), down, "what was read behind it did not show it");
+  assert.equal((await client.reply())[0], "*");
+});
+
 for (const error of ["TRYAGAIN Multiple keys request during rehashing of slot", "CLUSTERDOWN The cluster is down", "LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down", "READONLY You can't write against a read only replica."]) {
   test(`${error.split(" ")[0]!} is waited for, and never reaches a client while that helps`, async () => {
     const key = cluster.key(0);

@@ -51,7 +51,7 @@ test("a deep pipeline that is lost as a whole is settled request by request", as
     if (came === depth) connection.destroy();
     return undefined;
   });
-  client.write(Buffer.concat([encodeCommand(["GET", key]), ...Array.from({ length: depth - 1 }, () => encodeCommand(["SET", key, "v"]))]));
+  client.write(Buffer.concat([encodeCommand(["GET", cluster.key(0, "other")]), ...Array.from({ length: depth - 1 }, () => encodeCommand(["SET", key, "v"]))]));
   const [first, ...others] = await client.replies(depth);
   assert.match(first!, /^\$/);
   assert.ok(others.every((reply) => reply.includes("the command may have been executed")));
