@@ -65,6 +65,37 @@ export interface Place {
   readonly replicas: NodeView[];
 }
 
+/** A replica that goes to a shard which lacks one. */
+export interface Deal {
+  readonly replica: NodeView;
+  /** Where it has been one too many; undefined for one that was in no shard. */
+  readonly from: Place | undefined;
+  readonly to: Place;
+}
+
+/**
+ * Gives each shard the replicas that it lacks, of those that are in none and of those that others have too many of: one after the
+ * other, each time that after which the fewest nodes share shard and host.
+ * @param places are changed
+ * @param prefer which of two to take that are alike in that, as of `sort`
+ */
+export function dealReplicas(places: readonly Place[], free: readonly NodeView[], replicasPerMaster: number, prefer: (a: NodeView, b: NodeView) => number = () => 0): Deal[] {
+  const left = new Set(free);
+  const deals: Deal[] = [];
+  for (;;) {
+    const wanting = places.filter(({ replicas }) => replicas.length < replicasPerMaster).sort((a, b) => a.replicas.length - b.replicas.length);
+    const spare = places.filter(({ replicas }) => replicas.length > replicasPerMaster).flatMap((from) => from.replicas.toReversed().map((replica) => ({ replica, from, freed: sharing(replica, membersOf(from)) })));
+    const options = [...spare, ...[...left].map((replica) => ({ replica, from: undefined, freed: 0 }))].flatMap((one) => wanting.map((to) => ({ ...one, to, added: sharing(one.replica, membersOf(to)) - one.freed })));
+    const [best] = options.sort((a, b) => a.added - b.added || prefer(a.replica, b.replica));
+    if (best === undefined) return deals;
+    const { replica, from, to } = best;
+    from?.replicas.splice(from.replicas.indexOf(replica), 1);
+    left.delete(replica);
+    to.replicas.push(replica);
+    deals.push({ replica, from, to });
+  }
+}
+
 function bestExchange(places: readonly Place[]): { replica: NodeView; from: Place; partner: NodeView; to: Place } | undefined {
   let best: { replica: NodeView; from: Place; partner: NodeView; to: Place } | undefined;
   let most = 0;

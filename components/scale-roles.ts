@@ -1,6 +1,6 @@
 import { isAlone, ownMember } from "./formation-plan.ts";
 import type { NodeView } from "./formation-plan.ts";
-import { exchangeGain, membersOf, planExchanges, sharing } from "./host-spread.ts";
+import { dealReplicas, exchangeGain, membersOf, planExchanges } from "./host-spread.ts";
 import type { Exchange, Place } from "./host-spread.ts";
 
 /** A replica that takes the place of its master, which leaves: no slot has to be moved for it. */
@@ -74,7 +74,7 @@ function assignReplicas(declared: readonly NodeView[], masters: readonly NodeVie
   const others = declared.filter((view) => !masters.includes(view));
   const before = new Map(others.map((view) => [view, placeOf(ownMember(view).masterId)]));
   for (const [view, place] of before) place?.replicas.push(view);
-  distribute(others.filter((view) => before.get(view) === undefined), places, replicasPerMaster);
+  dealReplicas(places, others.filter((view) => before.get(view) === undefined), replicasPerMaster);
   spreadNewcomers(places, before);
   const follow = others.flatMap((replica): Follow[] => {
     const [from, to] = [before.get(replica), places.find(({ replicas }) => replicas.includes(replica))];
@@ -84,22 +84,6 @@ function assignReplicas(declared: readonly NodeView[], masters: readonly NodeVie
   });
   // With a node that is not there yet nothing can be said of it.
   return { follow, exchange: places.every(({ replicas }) => replicas.length === replicasPerMaster) ? planExchanges(places) : [] };
-}
-
-/** Gives each place the replicas that it lacks, of those that have none and of those that others have too many of, so that the fewest share shard and host. */
-function distribute(free: readonly NodeView[], places: readonly Place[], replicasPerMaster: number): void {
-  const left = new Set(free);
-  for (;;) {
-    const wanting = places.filter(({ replicas }) => replicas.length < replicasPerMaster).sort((a, b) => a.replicas.length - b.replicas.length);
-    const spare = places.filter(({ replicas }) => replicas.length > replicasPerMaster).flatMap((from) => from.replicas.toReversed().map((replica) => ({ replica, from, freed: sharing(replica, membersOf(from)) })));
-    const options = [...spare, ...[...left].map((replica) => ({ replica, from: undefined, freed: 0 }))].flatMap((one) => wanting.map((to) => ({ ...one, to, added: sharing(one.replica, membersOf(to)) - one.freed })));
-    const [best] = options.sort((a, b) => a.added - b.added);
-    if (best === undefined) return;
-    const { replica, from, to } = best;
-    from?.replicas.splice(from.replicas.indexOf(replica), 1);
-    left.delete(replica);
-    to.replicas.push(replica);
-  }
 }
 
 /**

@@ -2,7 +2,7 @@ import { nodeName } from "./cluster-plan.ts";
 import type { Finding } from "./drift.ts";
 import { isAlone, ownMember, slotCount } from "./formation-plan.ts";
 import type { MemberView, NodeView } from "./formation-plan.ts";
-import { membersOf, planExchanges, sharing } from "./host-spread.ts";
+import { dealReplicas, planExchanges, sharing } from "./host-spread.ts";
 import type { Exchange, Shard } from "./host-spread.ts";
 import { listSlots, slotsIn, writeSlots } from "./slot-ranges.ts";
 
@@ -228,22 +228,13 @@ function findMisplacedReplicas(views: readonly NodeView[], { replicasPerMaster }
   return { findings, lasting: false, steps: spareReplicas(shards, replicasPerMaster) };
 }
 
-/** Replicas that go where one is wanting: of all those that can, those after which the fewest nodes share shard and host. */
+/** Replicas that go where one is wanting. */
 function spareReplicas(shards: readonly Shard[], replicasPerMaster: number): RepairStep[] {
   const places = shards.map(({ master, replicas }) => ({ master, replicas: [...replicas] }));
-  const steps: RepairStep[] = [];
-  for (;;) {
-    const wanting = places.filter(({ replicas }) => replicas.length < replicasPerMaster);
-    const givers = places.filter(({ replicas }) => replicas.length > replicasPerMaster);
-    const options = givers.flatMap((from) => from.replicas.toReversed().flatMap((replica) => wanting.map((to) => ({ replica, from, to, added: sharing(replica, membersOf(to)) - sharing(replica, membersOf(from)) }))));
-    const [best] = options.sort((a, b) => a.added - b.added || Number(a.replica.inSync) - Number(b.replica.inSync));
-    if (best === undefined) return steps;
-    const { replica, from, to } = best;
-    from.replicas.splice(from.replicas.indexOf(replica), 1);
-    to.replicas.push(replica);
-    // One that has come in another's place copies first: until then that one is all that its master has.
-    if (!replica.inSync || from.replicas.every(({ inSync }) => inSync)) steps.push({ kind: "replicate", replica, master: to.master });
-  }
+  const deals = dealReplicas(places, [], replicasPerMaster, (a, b) => Number(a.inSync) - Number(b.inSync));
+  // One that has come in another's place copies first: until then that one is all that its master has.
+  const free = deals.filter(({ replica, from }) => !replica.inSync || from!.replicas.every(({ inSync }) => inSync));
+  return free.map(({ replica, to }) => ({ kind: "replicate", replica, master: to.master }));
 }
 
 /**
