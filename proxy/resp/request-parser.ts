@@ -35,8 +35,9 @@ const MAX_HEADER_DIGITS = 18;
 const SHORTEST_BULK = 6;
 const SHORTEST_FRAME = 10;
 const SPARE_BYTES = 65_536;
-/** A frame that is known to end within so many bytes gets them at once, however few have come. */
+/** A frame that is known to end within so many bytes gets them at once, however few have come; a larger one for each byte that has come so many. */
 const AT_ONCE_BYTES = 65_536;
+const MOST_AHEAD = 8;
 const FIRST_OFFSETS = 32;
 
 /**
@@ -292,12 +293,15 @@ export class RequestParser implements Request {
     this.offsets = more;
   }
 
-  /** Moves the frame that is not complete to a larger buffer: at most twice what was received, whatever was announced. */
+  /**
+   * Moves the frame that is not complete to a larger buffer: twice what was received while its end is not known, and else a few
+   * times that at most, whatever was announced. Of large memory the system gives only what is written to.
+   */
   #relocate(left: number, incoming: number): void {
     const received = left + incoming;
     const whole = this.#frameEnd - this.#frameStart;
-    // Always doubled, or a command of many arguments would be copied once for each chunk; but for its last argument to the end.
-    const size = whole <= AT_ONCE_BYTES ? whole : Math.max(received, Math.min(2 * received, whole)) + (whole === Infinity ? SPARE_BYTES : 0);
+    // Never less than twice, or a command of many arguments would be copied once for each chunk.
+    const size = whole === Infinity ? 2 * received + SPARE_BYTES : Math.min(whole, Math.max(MOST_AHEAD * received, AT_ONCE_BYTES));
     const larger = Buffer.allocUnsafeSlow(Math.max(received, size));
     this.#buffer.copy(larger, 0, this.#frameStart, this.#limit);
     this.#buffer = larger;
