@@ -3,32 +3,27 @@ import { encodeError } from "../resp/encoder.ts";
 import type { ReplyValue } from "../resp/reply-decoder.ts";
 import { CommandTable, parseCommandReply } from "../routing/command-table.ts";
 import type { Profile } from "../routing/profile.ts";
-import { SLOTS } from "../routing/slot.ts";
 import type { Address, Topology } from "../routing/topology.ts";
-import { addressKey, moveSlot, ownerOf, sameTopology, standaloneTopology } from "../routing/topology.ts";
+import { addressKey } from "../routing/topology.ts";
 import type { DeliveryContext } from "./delivery.ts";
 import { LatencyHistogram } from "./latency-histogram.ts";
+import { LiveTopology } from "./live-topology.ts";
 import { LoginCheck } from "./login-check.ts";
 import type { LoginAnswer } from "./login-check.ts";
 import { Outages } from "./outages.ts";
 import { Pending } from "./pending.ts";
 import { askValue } from "./question.ts";
-import { survey } from "./topology-source.ts";
 import type { UpstreamError } from "./upstream-error.ts";
 import { UserConnections } from "./user-connections.ts";
 import type { Credentials, UserEvents } from "./user-connections.ts";
 import { Users } from "./users.ts";
 import type { Lease } from "./users.ts";
 
-/** A survey starts at the earliest so long after the last one started, whatever the evidence. */
-const REFRESH_PAUSE_MS = 100;
 /** How often connections without progress are looked at, and how long one may be without before it counts as evidence. */
 const WATCH_MS = 500;
 const SILENCE_MS = 1_000;
 /** A database that could not be reached at the start is tried again after so long. */
 const PREPARE_PAUSE_MS = 500;
-/** A topology that is no older counts as what is, for commands that are sent to every master. */
-const FRESH_MS = 1_000;
 /** For so long after a redirection more of them are expected: redis-cli moves slots one after the other. */
 const UNSETTLED_MS = 10_000;
 /** How long one master may take to tell of its commands before the next is asked. */
@@ -55,8 +50,6 @@ export type Login = Lease | { readonly error: Buffer };
 
 /** One database behind the proxy: its topology, its commands, and all connections to its nodes. */
 export class Database {
-  /** Counts the changes of the topology. */
-  epoch = 0;
   /**
    * Until when slots count as being on the move, in milliseconds of the monotonic clock. Meanwhile a command of several keys may
    * be answered with TRYAGAIN, and what its client has sent behind it would overtake it.
@@ -64,7 +57,7 @@ export class Database {
   unsettledUntil = 0;
   /** What the server says of its commands; empty until it was read. */
   table = new CommandTable();
-  /** Redirections and refreshes seen, for the metrics. */
+  /** Redirections, surveys and logins seen, for the metrics. */
   readonly counters = { moved: 0, refreshes: 0, refreshFailures: 0, logins: 0, loginFailures: 0 };
 
   /** How long the nodes take to answer, by their `addressKey`. */
@@ -75,17 +68,10 @@ export class Database {
 
   readonly #options: DatabaseOptions;
   readonly #users: Users;
-  #topology: Topology;
-  #nodes: readonly Address[];
-  #names: ReadonlySet<string> = new Set();
+  readonly #live: LiveTopology;
   readonly #logins: LoginCheck;
   readonly #outages = new Outages();
   #control: UserConnections | undefined;
-  #refreshing: Promise<void> | undefined;
-  #lastRefreshAt = -Infinity;
-  /** A redirection has told of one slot, and nobody yet of those that may have moved with it. */
-  #patched = false;
-  #surveyedAt = -Infinity;
   #preparing: Promise<void> | undefined;
   #prepared = false;
   #obstacle = "no try has come to an end";
@@ -95,7 +81,6 @@ export class Database {
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
-    this.#nodes = options.seeds;
     this.#logins = new LoginCheck(options);
     this.#users = new Users({
       open: (credentials, events) => this.#connectionsFor(credentials, events),
@@ -104,7 +89,15 @@ export class Database {
         this.#lost(address, reason);
       },
     });
-    this.#topology = options.mode === "standalone" ? standaloneTopology(options.seeds[0]!) : NO_TOPOLOGY;
+    this.#live = new LiveTopology({
+      ...options,
+      counters: this.counters,
+      asker: () => this.#asker,
+      adopted: (topology) => {
+        for (const connections of this.#users.connections()) connections.topology = topology;
+        if (this.#control !== undefined) this.#control.topology = topology;
+      },
+    });
   }
 
   get name(): string {
@@ -120,7 +113,12 @@ export class Database {
   }
 
   get topology(): Topology {
-    return this.#topology;
+    return this.#live.current;
+  }
+
+  /** Counts the changes of the topology. */
+  get epoch(): number {
+    return this.#live.epoch;
   }
 
   /** Whether sessions can be served at once: the topology and the commands are known, or the first login will read them. */
@@ -165,6 +163,7 @@ export class Database {
   /** Ends all connections. */
   close(): void {
     this.#closed = true;
+    this.#live.close();
     this.#timers.forEach(clearInterval);
     clearTimeout(this.#nextAttempt);
     this.#logins.close();
@@ -202,12 +201,12 @@ export class Database {
       retryBudgetMs: this.#options.retryBudgetMs,
       errorPrefix: this.profile.errorPrefix,
       standalone: this.mode === "standalone",
-      knows: (address) => this.#names.has(addressKey(address)),
+      knows: (address) => this.#live.knows(address),
       unsettled: () => {
         this.unsettledUntil = performance.now() + UNSETTLED_MS;
       },
       moved: (slot, owner) => {
-        this.#moved(slot, owner);
+        this.#live.moved(slot, owner);
       },
       refresh: () => {
         this.refresh();
@@ -215,30 +214,14 @@ export class Database {
     };
   }
 
-  /**
-   * Where the topology may be old, what is to be waited for before every master is asked. Commands with a key are told by a
-   * node that does not own it; DBSIZE and KEYS are answered by a master that has become a replica as if nothing had happened.
-   * It ends soon, whatever becomes of the survey.
-   */
+  /** As of LiveTopology. */
   get unsurveyed(): Promise<void> | undefined {
-    if (this.mode === "standalone" || (!this.#patched && performance.now() - this.#surveyedAt < FRESH_MS)) return undefined;
-    this.refresh();
-    return this.#refreshing;
+    return this.#live.unsurveyed;
   }
 
   /** Reads the topology anew, soon: many calls make one survey. */
   refresh(): void {
-    if (this.#closed || this.mode === "standalone" || this.#refreshing !== undefined) return;
-    const pause = this.#lastRefreshAt + REFRESH_PAUSE_MS - performance.now();
-    this.#refreshing = (pause > 0 ? delay(pause) : Promise.resolve())
-      .then(() => this.#survey())
-      .catch((error: unknown) => {
-        this.counters.refreshFailures++;
-        this.#options.log("warn", "topology not read", { database: this.name, error: messageOf(error) });
-      })
-      .finally(() => {
-        this.#refreshing = undefined;
-      });
+    this.#live.refresh();
   }
 
   /**
@@ -260,48 +243,12 @@ export class Database {
     return asker !== undefined && this.#askAnyMaster(asker, ["COMMAND", "INFO", "get"]).then(() => true, () => false);
   }
 
-  async #survey(): Promise<void> {
-    this.#lastRefreshAt = performance.now();
-    const asker = this.#asker;
-    if (asker === undefined || this.#closed) return;
-    this.counters.refreshes++;
-    await this.#readTopology(asker);
-  }
-
   /**
    * Who asks about the cluster: the service user, or any client's. Sessions from before a rotation of the service user's password
    * stay, and this database with them, when the password that it was given is not accepted any more.
    */
   get #asker(): UserConnections | undefined {
     return this.#control === undefined || this.#control.refused !== undefined ? this.#anyUser() : this.#control;
-  }
-
-  async #readTopology(control: UserConnections): Promise<void> {
-    const found = await survey(control, distinct([...this.#nodes, ...this.#options.seeds]));
-    this.#nodes = found.nodes;
-    this.#names = found.names;
-    this.#patched = false;
-    this.#surveyedAt = performance.now();
-    this.#adopt(found.topology);
-  }
-
-  #adopt(topology: Topology): void {
-    if (sameTopology(this.#topology, topology)) return;
-    this.#topology = topology;
-    this.epoch++;
-    for (const connections of this.#users.connections()) connections.topology = topology;
-    if (this.#control !== undefined) this.#control.topology = topology;
-    this.#options.log("info", "topology changed", { database: this.name, epoch: this.epoch, masters: topology.masters.map(addressKey) });
-  }
-
-  #moved(slot: number, owner: Address): void {
-    this.counters.moved++;
-    const known = ownerOf(this.#topology, slot);
-    if (known === undefined || addressKey(known) !== addressKey(owner)) {
-      this.#adopt(moveSlot(this.#topology, slot, owner));
-      this.#patched = true;
-    }
-    this.refresh();
   }
 
   /** Topology and commands, read once; later callers wait for the same reading. */
@@ -314,7 +261,7 @@ export class Database {
   }
 
   async #readAll(control: UserConnections): Promise<void> {
-    if (this.mode === "cluster") await this.#readTopology(control);
+    if (this.mode === "cluster") await this.#live.read(control);
     const entries = parseCommandReply(await this.#askAnyMaster(control, ["COMMAND"]), this.profile.special);
     this.table = new CommandTable(entries);
     this.#prepared = true;
@@ -328,7 +275,7 @@ export class Database {
    */
   async #askAnyMaster(control: UserConnections, command: readonly string[]): Promise<ReplyValue> {
     const reasons: string[] = [];
-    for (const address of this.#topology.masters) {
+    for (const address of this.topology.masters) {
       const connection = control.to(address);
       if (connection === undefined && control.refused !== undefined) throw control.refused;
       try {
@@ -353,7 +300,7 @@ export class Database {
   }
 
   #checkLogin(auth: readonly Buffer[]): Promise<LoginAnswer> {
-    return this.#logins.ask(auth, distinct([...this.#topology.masters, ...this.#nodes, ...this.#options.seeds]));
+    return this.#logins.ask(auth, this.#live.addresses);
   }
 
   #connectionsFor(credentials: Credentials, events: UserEvents): UserConnections {
@@ -363,7 +310,7 @@ export class Database {
       const age = this.#outages.reached(node, performance.now());
       if (age !== undefined) this.#options.log("info", "node takes connections again", { database: this.name, node, ...age });
     };
-    return new UserConnections(credentials, this.#topology, { dial, connectTimeoutMs, onReady, latencyOf: (node) => this.#latencyOf(node) }, events);
+    return new UserConnections(credentials, this.topology, { dial, connectTimeoutMs, onReady, latencyOf: (node) => this.#latencyOf(node) }, events);
   }
 
   #lost(address: Address, reason: UpstreamError): void {
@@ -387,7 +334,7 @@ export class Database {
   /** Looks for connections that are stuck, and after the users. */
   #watch(): void {
     const now = performance.now();
-    const masters = new Set(this.#topology.masters.map(addressKey));
+    const masters = new Set(this.topology.masters.map(addressKey));
     for (const connections of this.#users.connections()) {
       for (const connection of connections.shared()) {
         if (!connection.idle && now - connection.lastProgressAt > SILENCE_MS) this.refresh();
@@ -401,16 +348,6 @@ export class Database {
     }
     this.#users.look();
   }
-}
-
-const NO_TOPOLOGY: Topology = { masters: [], owners: new Int16Array(SLOTS).fill(-1) };
-
-function distinct(addresses: readonly Address[]): Address[] {
-  return [...new Map(addresses.map((address) => [addressKey(address), address])).values()];
-}
-
-async function delay(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function messageOf(error: unknown): string {
