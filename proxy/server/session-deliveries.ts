@@ -176,8 +176,11 @@ export class SessionDeliveries {
   }
 
   #touchedBy(request: FrameReader): Touched {
-    const entry = commandOf(request, this.#host.database.table);
+    const { mode, table } = this.#host.database;
+    // Nothing is known of a single server's commands: there any may touch what any other has.
+    if (mode === "standalone") return { readonly: false, keys: [""] };
+    const entry = commandOf(request, table);
     const keys = entry === undefined ? [] : keyIndexes(entry, request).map((index) => argument(request, index).toString("latin1", 0, MOST_KEY_BYTES));
-    return { readonly: entry?.readonly ?? false, keys: keys.length === 0 ? [""] : keys };
+    return { readonly: entry?.readonly ?? false, keys };
   }
 }

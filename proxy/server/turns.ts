@@ -6,7 +6,7 @@ import { FrameReader } from "../resp/frame-reader.ts";
 export interface Touched {
   /** Whether it changes nothing. */
   readonly readonly: boolean;
-  /** One character a byte. Of a request that names none: the empty one. */
+  /** One character a byte. */
   readonly keys: readonly string[];
 }
 

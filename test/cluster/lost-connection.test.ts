@@ -80,6 +80,16 @@ test("a read is not sent again where a write behind it may have been executed: i
   assert.equal(behind![0], "*");
 });
 
+test("a command without a key has nothing in common with those behind it", async () => {
+  const { client } = await cluster.open(cluster.database());
+  await client.ask("ECHO", "a");
+  const home = cluster.nodes.findIndex((node) => node.got("ECHO").length > 0);
+  let left = 1;
+  cluster.on(home, ([name]) => (name === "ECHO" && left-- > 0 ? "-LOADING Redis is loading the dataset in memory\r\n" : null));
+  client.write("ECHO a\r\nECHO b\r\n");
+  assert.deepEqual(await client.replies(2), ["+OK\r\n", "+OK\r\n"]);
+});
+
 test("a write that never left the proxy is sent as soon as the node can be reached", async () => {
   const database = cluster.database();
   const { client } = await cluster.open(database);
