@@ -135,8 +135,9 @@ test("a node that holds a key and is in no cluster is refused with what it holds
   const environment = await Environment.prepare();
   try {
     const port = environment.nodePorts[0]!;
-    const last = path.join(environment.directory, `nodes/${environment.nodePorts[5]!}/redis-server.process`);
-    await environment.interrupt("the nodes run", () => existsSync(last), "all", "up", "--yes", "--skip-preview");
+    // They are started side by side, in any order.
+    const records = environment.nodePorts.map((each) => path.join(environment.directory, `nodes/${each}/redis-server.process`));
+    await environment.interrupt("the nodes run", () => records.every((file) => existsSync(file)), "all", "up", "--yes", "--skip-preview");
     await environment.succeed("cancel", "--yes");
     const password = await storedPassword(environment);
     const call = (command: string, ...args: string[]): Promise<unknown> => askNode(environment, password, port, command, ...args);
