@@ -54,7 +54,7 @@ export type FormationPlan =
   /** All nodes are alone and empty. */
   | { readonly kind: "create" }
   /** An interrupted creation: all members are ours and there is no key anywhere. */
-  | { readonly kind: "start-over" }
+  | { readonly kind: "start-over"; readonly spread?: true }
   /** Nodes that lost their data directory are introduced again, and their former ids forgotten. */
   | { readonly kind: "replace"; readonly introduce: readonly NodeAddress[]; readonly replicate: readonly Replacement[]; readonly forget: readonly string[] }
   /**
@@ -67,8 +67,8 @@ export type FormationPlan =
    * If it lasts: start over where there is no key anywhere, else give up.
    */
   | { readonly kind: "wait"; readonly reason: string; readonly ifItLasts: "start-over" | "give-up" }
-  /** Going on could destroy data or touch what is not ours. */
-  | { readonly kind: "refuse"; readonly reason: string };
+  /** Going on could destroy data or touch what is not ours. `spread`: the slots have more masters than are declared, or fewer. */
+  | { readonly kind: "refuse"; readonly reason: string; readonly spread?: true };
 
 /**
  * Decides how to get from what the declared nodes say to the declared cluster. Pure: one look, one step; the caller looks again.
@@ -127,7 +127,7 @@ function wait(keys: number, reason: string): FormationPlan {
   return { kind: "wait", reason, ifItLasts: keys === 0 ? "start-over" : "give-up" };
 }
 
-function startOverOr(keys: number, reason: string): FormationPlan {
+function startOverOr(keys: number, reason: string): Extract<FormationPlan, { kind: "start-over" | "refuse" }> {
   return keys === 0 ? { kind: "start-over" } : { kind: "refuse", reason };
 }
 
@@ -151,7 +151,7 @@ function planRoles(views: readonly NodeView[], cluster: NodeView, masters: numbe
   const owners = cluster.members.filter((member) => member.slots > 0);
   if (owners.length !== masters) {
     const places = owners.map(({ address, slots }) => `${address} (${slots})`).join(", ");
-    return startOverOr(keys, `the slots are spread over ${owners.length} masters, ${places}; ${masters} are declared. Move the slots (redis-cli --cluster reshard), or declare as many`);
+    return { ...startOverOr(keys, `the slots are spread over ${owners.length} masters, ${places}; ${masters} are declared. Move the slots (redis-cli --cluster reshard), or declare as many`), spread: true };
   }
   const replicate = missingReplicas(views, cluster);
   if (replicate.length > 0) return { kind: "replace", introduce: [], replicate, forget: [] };

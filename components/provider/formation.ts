@@ -102,8 +102,13 @@ async function formUnderHold(task: FormationTask, ports: FormationPorts, hold: M
 }
 
 /** What can be done while the plan has nothing to do but wait, or is at its end. */
-function stepsBeside({ kind }: FormationPlan, views: readonly NodeView[], repair: TopologyDifference | undefined, { nodes, masters }: FormationTask): readonly RepairStep[] {
-  if (repair !== undefined) return kind === "adopt" || kind === "wait" ? repair.steps : [];
+function stepsBeside(plan: FormationPlan, views: readonly NodeView[], repair: TopologyDifference | undefined, { nodes, masters }: FormationTask): readonly RepairStep[] {
+  const { kind } = plan;
+  if (repair !== undefined) {
+    if (kind === "adopt" || kind === "wait") return repair.steps;
+    // Slots that have gone to a node which is no shard's master come back; then it can be a replica again.
+    return "spread" in plan ? repair.steps.filter((step) => step.kind === "move") : [];
+  }
   // Of a cluster that is new, or new to this stack: redis-cli spreads replicas over the hosts by trial.
   return kind === "adopt" ? placeReplicas(views, nodes.length / masters - 1) : [];
 }

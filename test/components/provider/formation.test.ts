@@ -3,6 +3,9 @@ import { test } from "node:test";
 import { nodeName } from "../../../components/cluster-plan.ts";
 import { formCluster } from "../../../components/provider/formation.ts";
 import type { FormationPorts } from "../../../components/provider/formation.ts";
+import { ownMember } from "../../../components/formation-plan.ts";
+import type { NodeView } from "../../../components/formation-plan.ts";
+import { slotsIn } from "../../../components/slot-ranges.ts";
 import type { TopologyDeclaration } from "../../../components/topology.ts";
 import { addressOn, SimulatedCluster } from "../support/simulated-cluster.ts";
 
@@ -64,4 +67,38 @@ test("they are let go where the exchange comes to no end", async () => {
   assert.match(String(error), /after 10 s still: exchange: NOPERM/);
   assert.deepEqual(calls.slice(-2), exchange.slice(-2));
   assert.equal(calls.filter((call) => call.includes("CONFIG GET")).length, 2);
+});
+
+test("a slot that has gone to a replica which was made a master of its own comes back, and the replica to its place", async () => {
+  const cluster = new SimulatedCluster(3, 1, (bound) => bound - 1);
+  const even = cluster.look();
+  const [owner, replica] = [even[0]!, even.find((view) => ownMember(view).masterId === even[0]!.id)!];
+  const strayed = { [owner.id]: [[1, 5460]], [replica.id]: [[0, 0]] } as const;
+  const changed = (view: NodeView): NodeView => ({ ...view, members: view.members.map((member) => {
+    const ranges = strayed[member.id] ?? member.ranges;
+    return { ...member, ranges, slots: slotsIn(ranges).length, ...(member.id === replica.id && { isMaster: true, masterId: undefined }) };
+  }) });
+  let state: "strayed" | "back" | "replica" = "strayed";
+  const calls: string[] = [];
+  const ports: FormationPorts = {
+    observe: (node) => {
+      const view = even.find((seen) => nodeName(seen.node) === nodeName(node))!;
+      const slotless = { ...view, members: view.members.map((member) => (member.id === replica.id ? { ...member, isMaster: true, masterId: undefined } : member)) };
+      return Promise.resolve({ ...(state === "strayed" ? changed(view) : state === "back" ? slotless : view), keys: 1 });
+    },
+    memory: () => Promise.reject(new Error("nobody asks")),
+    call: (node, [command, ...args]) => {
+      const words = [command, ...args].join(" ");
+      if (words === `CLUSTER SETSLOT 0 NODE ${owner.id}` && nodeName(node) === nodeName(owner.node)) state = "back";
+      if (words === `CLUSTER REPLICATE ${owner.id}` && nodeName(node) === nodeName(replica.node)) state = "replica";
+      if (!/^ACL|GETKEYSINSLOT|COUNTKEYSINSLOT/.test(words)) calls.push(words.replace(/[0-9a-f]{40}/, (id) => (id === owner.id ? "owner" : "replica")));
+      return Promise.resolve(/^ACL LIST|GETKEYSINSLOT/.test(words) ? [] : "OK");
+    },
+    createCluster: () => Promise.reject(new Error("there is one")),
+    now: () => 0,
+    pause: () => Promise.resolve(),
+  };
+  await formCluster({ nodes: even.map(({ node }) => node), masters: 3, limitMs: 10_000, graceMs: 5000, login: { user: "", password: "" }, formed: { replicasPerMaster: 1, layout: cluster.layout() } }, ports);
+  assert.equal(state, "replica");
+  assert.deepEqual([calls[0], calls.at(-1)], ["CLUSTER SETSLOT 0 IMPORTING replica", "CLUSTER REPLICATE owner"]);
 });
