@@ -23,6 +23,8 @@ const stackLine = "Stack: ";
 const unfinishedMarker = basename(temporaryOf(markerName));
 
 const lookAgainMs = 500;
+/** How the names of programs' logs end (redis-node.ts, access-proxy.ts). */
+const logSuffix = ".log";
 
 /** For a program to end, and to save what it must where that is to be kept. */
 const stopGraceMs = 20_000;
@@ -182,10 +184,13 @@ async function findStrangers(directory: string): Promise<Finding[]> {
   return look();
 }
 
-/** Whether a program is recorded in a directory, or right above it: whoever else works there is told with that program. */
+/**
+ * Whether a program has its record or its log in a directory, or right above it: whoever else works there is told with that program.
+ * Without a record, the log still says that the program itself is no stranger there.
+ */
 async function holdsProgram(directory: string): Promise<boolean> {
   const entries = await Promise.all([directory, dirname(directory)].map((one) => readdir(one).catch(ignoreAbsent)));
-  return entries.some((names) => names?.some((name) => name.endsWith(recordSuffix)));
+  return entries.some((names) => names?.some((name) => name.endsWith(recordSuffix) || name.endsWith(logSuffix)));
 }
 
 async function refuseInUse(directory: string): Promise<void> {

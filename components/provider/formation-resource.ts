@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import { parseInfo } from "../cluster-nodes.ts";
 import type { ClusterDeclaration, NodeAddress } from "../cluster-plan.ts";
 import { checkClusterDeclaration, distinctNodes, nodeName } from "../cluster-plan.ts";
+import type { Finding } from "../drift.ts";
 import type { NodeView } from "../formation-plan.ts";
 import { InvalidValueError } from "../invalid-value-error.ts";
 import { integer, list, object, optional, path, text, withDefault } from "../fields.ts";
@@ -14,6 +15,7 @@ import { readMemory } from "../slot-room.ts";
 import { layoutOf } from "../topology.ts";
 import type { TopologyDeclaration } from "../topology.ts";
 import { readClusterRecord, removeClusterRecord, writeClusterRecord } from "./cluster-record.ts";
+import type { ClusterRecord } from "./cluster-record.ts";
 import { formCluster, observeEach } from "./formation.ts";
 import type { FormationPorts } from "./formation.ts";
 import { lookAmidScaling, lookAtFormed } from "./formation-look.ts";
@@ -117,8 +119,15 @@ async function look(inputs: Inputs, state: Values): Promise<Seen> {
     return lookAmidScaling(inputs.nodes, goalOf(record.scaling, state), record.scaling.since, ports);
   }
   const seen = await lookAtFormed(inputs.nodes, { replicasPerMaster: inputs.replicasPerMaster, layout: layoutIn(state) }, ports);
-  if (record !== undefined || clusterFile === undefined) return seen;
-  return { ...seen, findings: [{ thing: basename(clusterFile), declared: "there", actual: "missing, or cannot be read", mend: "write" }, ...seen.findings] };
+  const problem = clusterFile === undefined ? undefined : describeRecord(inputs.nodes, record);
+  return problem === undefined ? seen : { ...seen, findings: [{ thing: basename(clusterFile!), mend: "write", ...problem }, ...seen.findings] };
+}
+
+/** What is wrong with what is written down of a cluster that no scaling was begun of; undefined if nothing is. */
+function describeRecord(declared: readonly NodeAddress[], record: ClusterRecord | undefined): Pick<Finding, "declared" | "actual"> | undefined {
+  if (record === undefined) return { declared: "there", actual: "missing, or cannot be read" };
+  const [wanted, written] = [declared, record.nodes].map((nodes) => nodes.map(nodeName).sort().join(", ")) as [string, string];
+  return wanted === written ? undefined : { declared: `of ${wanted}`, actual: `of ${written}` };
 }
 
 async function preflight({ known }: KnownInputs<typeof fields>): Promise<readonly CheckFailure[]> {

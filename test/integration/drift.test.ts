@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { appendFileSync, chmodSync, chownSync, copyFileSync, lstatSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { proxyNodeArguments } from "../../components/proxy-bundle.ts";
@@ -108,6 +109,12 @@ describe("drift of nodes and the proxy", () => {
         inject: () => { remove(drifting.at(e, ".redis-access-directory")); },
         found: [[node(e, `.redis-access-directory in ${e}/`), "write", /^missing$/]],
         mended: [`update ${resource(e, "directory")}`],
+      },
+      {
+        name: "what is written down of the cluster changed",
+        inject: () => { writeFileSync(path.join(drifting.environment.directory, "nodes/cluster.json"), JSON.stringify({ nodes: [{ host: "127.0.0.1", port: 1 }] })); },
+        found: [["cluster: cluster.json", "write", /^of 127\.0\.0\.1:1$/]],
+        mended: [formation],
       },
       { name: "a node's log opened to others", inject: () => { open(drifting.at(f, "redis.log")); }, found: [[node(f, "mode of redis.log"), "write", /^0644$/]], mended: [processOf(f)] },
       ...proxyFiles(),
@@ -250,7 +257,7 @@ describe("drift of nodes and the proxy", () => {
 
   test("of what only a restart brings back is put right behind a replica that has taken over", async () => {
     const shards = await drifting.shards();
-    const [fixed, locked, suspended, limited] = [shards[0]!.master, shards[1]!.replicas[0]!, shards[2]!.replicas[0]!, shards[2]!.master];
+    const [fixed, unrecorded, locked, suspended, limited] = [shards[0]!.master, shards[0]!.replicas[0]!, shards[1]!.replicas[0]!, shards[2]!.replicas[0]!, shards[2]!.master];
     const suspend = (name: string): void => { process.kill(drifting.environment.processes().get(name)!.pid, "SIGSTOP"); };
     const conf = drifting.at(fixed, "redis.conf");
     const declared = readFileSync(conf);
@@ -268,6 +275,13 @@ describe("drift of nodes and the proxy", () => {
         found: [[node(fixed, "parameter enable-debug-command"), "restart", /^local$/], [node(fixed, "commands"), "restart", /^without flushall \(rename-command\), with 1 more, /]],
         mended: [processOf(fixed), formation],
         restarted: [record(fixed)],
+      },
+      {
+        name: "a node's record deleted",
+        inject: () => { rmSync(path.join(drifting.environment.directory, record(unrecorded))); },
+        found: [[node(unrecorded, "redis-server"), "restart", /not as this toolkit starts it/]],
+        mended: [processOf(unrecorded), formation],
+        restarted: [record(unrecorded)],
       },
       {
         name: "fewer files that a node may open than it has clients",

@@ -5,6 +5,7 @@ const words: Readonly<Record<string, string>> = {
   reloadOn: "what it reads",
   nodeDeclaration: "configuration",
   proxyDeclaration: "configuration",
+  fingerprint: "what it was started with",
   former: "nodes",
 };
 
