@@ -51,8 +51,8 @@ export async function describeState(inputs: ProcessInputs, record: ProcessRecord
   if (actual !== undefined && actual !== declared) return `running ${actual}`;
   const [workplace, directory] = await Promise.all([directoryOf(record.pid), realpath(inputs.directory).catch(() => inputs.directory)]);
   if (workplace !== undefined && workplace !== directory) return `running in ${workplace}`;
-  // Redis writes its title over both.
-  return inputs.readyRedis === undefined ? describeStart(inputs, record) : "running";
+  // Of others, nothing is known of what they do with both: Redis writes its title over them.
+  return inputs.proxyDeclaration === undefined ? "running" : describeStart(inputs, record);
 }
 
 /** What the shell that becomes the program sets, and the process that starts its successor. */
