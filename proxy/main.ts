@@ -73,7 +73,7 @@ async function serve({ config: file, check, successor, takesOver }: ServeOptions
     process.exit(0);
   }
   const log = createLogger();
-  const predecessor = takesOver ? new PredecessorProcess() : undefined;
+  const predecessor = takesOver ? findPredecessor() : undefined;
   const sockets = new ListeningSockets(predecessor);
   const proxy = new Proxy(config, config.workers === 1 ? new SingleProcess(sockets, log) : new WorkerFleet(process.argv[1]!, sockets, log), sockets, log);
   const started = proxy.start(predecessor?.reached);
@@ -101,6 +101,14 @@ async function serve({ config: file, check, successor, takesOver }: ServeOptions
   if (predecessor !== undefined) {
     log.info("takes over", { predecessor: process.ppid });
     predecessor.dismiss();
+  }
+}
+
+function findPredecessor(): PredecessorProcess | undefined {
+  try {
+    return PredecessorProcess.find();
+  } catch (error) {
+    return fail(2, error instanceof Error ? error.message : String(error));
   }
 }
 

@@ -76,9 +76,17 @@ function readCommand(text: string, file: string): SuccessorCommand {
 export class PredecessorProcess implements Predecessor {
   readonly #waiting = new Map<string, { readonly take: (socket: Server) => void; readonly settle: (inherited: boolean) => void }>();
 
-  /** @throws Error no process has started this one so */
-  constructor() {
-    if (!process.connected) throw new Error(`${TAKE_OVER} is for a process that was started by the one whose place it takes`);
+  /**
+   * @returns undefined where it has ended already: this process begins like any other then, as nobody else serves
+   * @throws Error no process has started this one so
+   */
+  static find(): PredecessorProcess | undefined {
+    if (process.connected) return new PredecessorProcess();
+    if (process.env[REACHED] === undefined) throw new Error(`${TAKE_OVER} is for a process that was started by the one whose place it takes`);
+    return undefined;
+  }
+
+  private constructor() {
     process.on("message", (message: Message, socket: unknown) => {
       if (!("answer" in message)) return;
       const waiting = this.#waiting.get(addressKey(message.answer));

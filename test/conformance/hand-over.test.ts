@@ -51,13 +51,14 @@ class Line {
     writeFileSync(this.successorFile, JSON.stringify({ command: ["/bin/sh", "-c", 'echo $$ > "$0"; exec "$@"', this.#pidFile, ...command], environment: process.env }), { mode: 0o600 });
   }
 
-  /** Has another process take the place of the one that serves, and waits for the end of that. */
-  async handOver(): Promise<void> {
+  /** Has another process take the place of the one that serves, and waits for the end of that. `begun` is called once the other has a process. */
+  async handOver(begun: (former: number) => void = () => undefined): Promise<void> {
     const former = this.pid;
     rmSync(this.#pidFile, { force: true });
     process.kill(former, "SIGUSR2");
     await waitFor("a successor is started", handOverLimitMs, () => existsSync(this.#pidFile) && readFileSync(this.#pidFile, "utf8").endsWith("\n"));
     this.#pid = Number(readFileSync(this.#pidFile, "utf8"));
+    begun(former);
     await waitFor("the process before it ends", handOverLimitMs, () => !isAlive(former));
   }
 
@@ -171,6 +172,16 @@ for (const workers of [1, 2]) {
       (await RawConnection.open(fixtures.proxy)).close();
     });
 
+    test("a successor whose predecessor is killed before it has begun serves all the same", async () => {
+      await line.handOver((former) => {
+        process.kill(former, "SIGKILL");
+      });
+      await waitFor("clients are let in", handOverLimitMs, () => RawConnection.open(fixtures.proxy).then((client) => {
+        client.close();
+        return true;
+      }, () => false));
+    });
+
     test("a successor that does not reach the database that the process before it reaches takes no client", async () => {
       const [closed] = await findFreePorts(1);
       const { directory, child } = fixtures.proxy;
@@ -185,7 +196,7 @@ for (const workers of [1, 2]) {
         const client = await RawConnection.open(fixtures.proxy);
         underWay.push(await client.ask("SET", "meanwhile", "1"));
         client.close();
-        return child.log.includes("is not reached within 10000 ms, and the process before this one reaches it");
+        return child.log.includes("is not reached within 10000 ms, and what runs now reaches it");
       });
       assert.deepEqual(new Set(underWay), new Set(["+OK\r\n"]));
       await waitFor("the process before it goes on", handOverLimitMs, () => /is not reached within[^]*no successor; this process goes on/.test(child.log));
