@@ -56,6 +56,7 @@ export class UpstreamConnection {
   /** An error line that is not whole yet: whether it is a redirection shows only at its end. */
   #partialError: Buffer | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #onceDecided: (() => void) | undefined;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
@@ -91,6 +92,12 @@ export class UpstreamConnection {
 
   get ready(): boolean {
     return this.#state === "ready";
+  }
+
+  /** Calls `then` once it is ready or closed: at once, where it is. For its only user. */
+  onceDecided(then: () => void): void {
+    if (this.ready || this.closed) then();
+    else this.#onceDecided = then;
   }
 
   /** True while it owes no reply. */
@@ -159,6 +166,7 @@ export class UpstreamConnection {
     this.#state = "ready";
     this.#outbox.held = false;
     this.#options.onReady?.(this.address);
+    this.#decided();
   }
 
   #receive(chunk: Buffer): void {
@@ -292,6 +300,13 @@ export class UpstreamConnection {
       exchange = next;
     }
     this.#options.onEnd(this, reason);
+    this.#decided();
+  }
+
+  #decided(): void {
+    const then = this.#onceDecided;
+    this.#onceDecided = undefined;
+    then?.();
   }
 
   #error(code: UpstreamError["code"], message: string, cause?: unknown, reply?: string): UpstreamError {

@@ -191,7 +191,10 @@ export class CommandPerformer {
         return;
       case "subscribe":
         this.#host.drained(() => {
-          if (!this.#subscriber.begin(request, users)) this.#fail(request, "no node can be reached for a subscription");
+          this.#subscriber.begin(request, users, context.retryBudgetMs, () => {
+            if (users.refused === undefined) this.#fail(request, "no node can be reached for a subscription");
+            else this.#withoutLogin(request);
+          });
         });
         return;
       case "own":

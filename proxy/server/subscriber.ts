@@ -1,3 +1,4 @@
+import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import type { UserConnections } from "../cluster/user-connections.ts";
 import type { Request } from "../resp/request-parser.ts";
 import { argumentSpells } from "../routing/keys.ts";
@@ -5,6 +6,10 @@ import { PUBSUB_SLOT, refusedWhileSubscribed } from "../routing/plan.ts";
 import type { StandalonePlan } from "../routing/plan-standalone.ts";
 import type { PerformerHost } from "./command-performer.ts";
 import { Subscription } from "./subscription.ts";
+
+/** Between two attempts to reach the node. */
+const FIRST_DELAY_MS = 10;
+const LONGEST_DELAY_MS = 250;
 
 /** What subscriptions ask of their session. */
 type SubscriberHost = Pick<PerformerHost, "database" | "observer" | "hold" | "release" | "write" | "subscriptionAnswered" | "finish">;
@@ -15,6 +20,8 @@ export class Subscriber {
   #subscription: Subscription | undefined;
   /** Tells those who publish that they need not wait for the subscription any more. */
   #subscribed: (() => void) | undefined;
+  /** Ends the attempt to begin. */
+  #giveUp: (() => void) | undefined;
 
   constructor(host: SubscriberHost) {
     this.#host = host;
@@ -37,39 +44,60 @@ export class Subscriber {
     this.#subscription?.resume();
   }
 
-  /** Ends the subscription, if there is one. */
+  /** Ends the subscription, if there is one or is about to be. */
   end(): void {
+    this.#giveUp?.();
+    this.#giveUp = undefined;
     this.#subscription?.close();
     this.#subscription = undefined;
   }
 
   /**
-   * Begins a time with subscriptions.
-   * @returns false where no node can be reached for it
+   * Begins a time with subscriptions, as soon as the node can be reached for it; until then no other request is taken.
+   * @param budgetMs milliseconds that it is tried for
+   * @param failed called where that did not help
    */
-  begin(request: Request, users: UserConnections): boolean {
-    const { database, write, observer, subscriptionAnswered, finish } = this.#host;
-    const connection = users.lendForSlot(PUBSUB_SLOT);
-    if (connection === undefined) return false;
+  begin(request: Request, users: UserConnections, budgetMs: number, failed: () => void): void {
+    const { database, hold, release } = this.#host;
     const subscribed = (this.#subscribed = database.subscribing.begin());
-    this.#subscription = new Subscription(connection, request, {
-      write,
-      onOver: () => {
-        this.#subscription = undefined;
-        users.giveBack(connection);
-      },
-      onLost: () => {
-        subscribed();
-        users.giveBack(connection);
-        finish();
-      },
-      onDone: (exchange) => {
-        subscribed();
-        observer.exchangeDone(exchange);
-        subscriptionAnswered();
-      },
-    });
-    return true;
+    const deadline = performance.now() + budgetMs;
+    let delayMs = FIRST_DELAY_MS;
+    let ended = false;
+    this.#giveUp = () => {
+      ended = true;
+      subscribed();
+    };
+    const attempt = (): void => {
+      if (ended) return;
+      const connection = users.lendForSlot(PUBSUB_SLOT);
+      if (connection === undefined) later();
+      else connection.onceDecided(() => { decided(connection); });
+    };
+    const decided = (connection: UpstreamConnection): void => {
+      if (!ended && connection.ready) {
+        this.#giveUp = undefined;
+        this.#start(request, users, connection, subscribed);
+        release();
+        return;
+      }
+      users.giveBack(connection);
+      later();
+    };
+    const later = (): void => {
+      if (ended) return;
+      if (users.refused === undefined && performance.now() < deadline) {
+        database.refresh();
+        setTimeout(attempt, delayMs);
+        delayMs = Math.min(2 * delayMs, LONGEST_DELAY_MS);
+        return;
+      }
+      this.#giveUp = undefined;
+      subscribed();
+      failed();
+      release();
+    };
+    hold();
+    attempt();
   }
 
   /** Does what a subscribed client asks for. Redis itself would refuse most of it; a node would rather tell of a key that is not its own. */
@@ -120,6 +148,27 @@ export class Subscriber {
     void done.then(() => {
       then();
       release();
+    });
+  }
+
+  #start(request: Request, users: UserConnections, connection: UpstreamConnection, subscribed: () => void): void {
+    const { write, observer, subscriptionAnswered, finish } = this.#host;
+    this.#subscription = new Subscription(connection, request, {
+      write,
+      onOver: () => {
+        this.#subscription = undefined;
+        users.giveBack(connection);
+      },
+      onLost: () => {
+        subscribed();
+        users.giveBack(connection);
+        finish();
+      },
+      onDone: (exchange) => {
+        subscribed();
+        observer.exchangeDone(exchange);
+        subscriptionAnswered();
+      },
     });
   }
 }

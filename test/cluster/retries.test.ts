@@ -79,6 +79,24 @@ test("a user who may not log in any more loses the connections to all nodes and 
   await waitFor("the other node sees the connection end", 1_000, () => !cluster.nodes[1]!.connections.has(used!));
 });
 
+test("SUBSCRIBE waits for its node as other commands do, and the client's connection stays where that does not come back in time", async () => {
+  for (const [budget, backAfter] of [[2_000, 300], [300, Infinity]] as const) {
+    const { client } = await cluster.open(cluster.database({ retryBudgetMs: budget }));
+    let back = false;
+    cluster.on(0, ([name, first], connection) => {
+      if (back) return name === "SUBSCRIBE" ? `*3\r\n$9\r\nsubscribe\r\n$4\r\n${first!}\r\n:1\r\n` : null;
+      connection.destroy();
+      return undefined;
+    });
+    client.write(`SUBSCRIBE news\r\nGET ${cluster.key(1)}\r\n`);
+    if (backAfter < Infinity) setTimeout(() => (back = true), backAfter);
+    const [subscribed, got] = await client.replies(2);
+    if (backAfter < Infinity) assert.match(subscribed!, /^\*3\r\n\$9\r\nsubscribe/);
+    else assert.match(subscribed!, /^-ERR Teleport: no node can be reached for a subscription/);
+    assert.match(got!, backAfter < Infinity ? /^-ERR Can't execute 'get'/ : /^\$/);
+  }
+});
+
 /** A client's pipelines may become deep only as it is seen to read its replies. */
 async function letPipelinesBeDeep(client: Awaited<ReturnType<typeof cluster.open>>["client"], key: string, depth: number): Promise<void> {
   client.write(Buffer.concat(Array.from({ length: 4 * depth }, () => encodeCommand(["GET", key]))));
