@@ -102,6 +102,8 @@ export class Listener {
 
   /** Takes a client whose connection another process has accepted. */
   receive(socket: Socket): void {
+    // As of those that the server accepts itself: a client that ends its side has its answers first.
+    socket.allowHalfOpen = true;
     this.#server.emit("connection", socket);
   }
 

@@ -111,6 +111,16 @@ test("clients are shared out evenly, and stay so when many have left one worker"
   await waitFor("all have left", 5_000, async () => (await sessions()).every((count) => count === 0));
 });
 
+test("a client that ends its side behind a pipeline gets every reply before the connection is closed", async () => {
+  const connection = await RawConnection.open(fixtures.proxy);
+  for (let i = 0; i < 200; i++) connection.send("INCR", "half-closed");
+  connection.send("EVAL", "local n = 0 for i = 1, 1e6 do n = n + i end return 'slow'", "1", "half-closed");
+  connection.socket.end();
+  const replies = await connection.replies(201);
+  assert.equal(replies.at(-1), "$4\r\nslow\r\n");
+  await connection.closed();
+});
+
 test("a worker that is killed under load takes its own clients with it and no others, and is replaced", async () => {
   const clients = await open(10);
   for (const client of clients) client.run();
