@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { nodeName } from "../cluster-plan.ts";
 import type { Finding } from "../drift.ts";
+import { CopyWatch } from "./copy-watch.ts";
 import { hasClusterState } from "./former-cluster.ts";
 import { launch, launchSuccessor, stop } from "./launch.ts";
 import type { Launched, LaunchSpec } from "./launch.ts";
@@ -8,7 +9,9 @@ import { adjustNode, bundleRevisionOf } from "./live-node.ts";
 import type { NodeDeclaration } from "./live-node.ts";
 import { adjustProxy } from "./live-proxy.ts";
 import { logLength, tailLog } from "./log-tail.ts";
+import { withNode } from "./node-client.ts";
 import type { NodeAccess } from "./node-client.ts";
+import { readCopied } from "./observe.ts";
 import { describeState, findOwn, fingerprintOf, takesSuccessor } from "./own-process.ts";
 import { poll } from "./poll.ts";
 import { closePrivateFiles } from "./private-files.ts";
@@ -224,10 +227,15 @@ async function staysReady(inputs: ProcessInputs): Promise<string | undefined> {
   });
 }
 
-/** Waits until a probe has nothing to complain about; its last complaint otherwise, at once if the program has ended. */
+/**
+ * Waits until a probe has nothing to complain about; its last complaint otherwise, at once if the program has ended. A node that
+ * loads its data, or copies its master's, has as long as that gets on: how long it takes depends on their size.
+ */
 async function waitFor(inputs: ProcessInputs, look: () => Promise<string | { readonly final: string } | undefined>, launched?: Launched): Promise<string | undefined> {
   let complaint: string | undefined;
-  const outcome = await poll(inputs.readyLimitSeconds * 1000, async () => {
+  const { readyRedis: node, readyLimitSeconds } = inputs;
+  const copies = new CopyWatch(node === undefined ? [] : [node], { copied: () => withNode(node!, readCopied) });
+  const outcome = await copies.poll(readyLimitSeconds * 1000, async () => {
     const seen = await look();
     if (typeof seen === "object") return { end: seen.final };
     complaint = seen;
@@ -236,7 +244,7 @@ async function waitFor(inputs: ProcessInputs, look: () => Promise<string | { rea
     if (end !== undefined) return { end };
     return complaint === undefined ? { end: undefined } : undefined;
   });
-  if (outcome === undefined) return `${complaint ?? "no answer"} (waited ${inputs.readyLimitSeconds} s)`;
+  if (outcome === undefined) return `${complaint ?? "no answer"} (waited ${readyLimitSeconds} s)`;
   return outcome.end;
 }
 

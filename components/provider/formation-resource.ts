@@ -23,7 +23,7 @@ import type { Seen } from "./formation-look.ts";
 import { withNode } from "./node-client.ts";
 import type { NodeAccess } from "./node-client.ts";
 import { NodeConnections } from "./node-connections.ts";
-import { observeNode } from "./observe.ts";
+import { observeNode, readCopied } from "./observe.ts";
 import { createCluster, endAbandonedCreation } from "./redis-cli.ts";
 import type { CheckFailure, KnownInputs, ResourceType } from "./resource-type.ts";
 import { foretellScale, scaleCluster } from "./scale.ts";
@@ -188,11 +188,12 @@ function idsOf(views: readonly NodeView[]): string[] {
   return views.map((view) => view.id);
 }
 
-function observerOf(access: Omit<NodeAccess, "host" | "port">): Pick<FormationPorts, "observe" | "memory"> {
+function observerOf(access: Omit<NodeAccess, "host" | "port">): Pick<FormationPorts, "observe" | "memory" | "copied"> {
   // Each look by a connection of its own: it shows that the node lets one in.
   return {
     observe: (node) => withNode({ ...access, ...node }, (call) => observeNode(node, call)),
     memory: (node) => withNode({ ...access, ...node }, async (call) => readMemory(parseInfo(String(await call("INFO", "memory"))))),
+    copied: (node) => withNode({ ...access, ...node }, readCopied),
   };
 }
 

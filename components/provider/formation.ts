@@ -5,6 +5,7 @@ import type { FormationPlan, NodeView } from "../formation-plan.ts";
 import type { NodeMemory } from "../slot-room.ts";
 import { compareTopology, placeReplicas } from "../topology.ts";
 import type { RepairStep, TopologyDeclaration, TopologyDifference } from "../topology.ts";
+import { CopyWatch } from "./copy-watch.ts";
 import { MigrationHold } from "./migration-hold.ts";
 import { takeRepairSteps } from "./repair.ts";
 import type { RepairMeans } from "./repair.ts";
@@ -16,6 +17,8 @@ export interface FormationPorts {
   observe(node: NodeAddress): Promise<NodeView>;
   /** Asks one node for its memory; rejects if it does not answer. */
   memory(node: NodeAddress): Promise<NodeMemory>;
+  /** Asks one node how many bytes it has copied of its master's data, or loaded of its own, while it does; rejects if it does not answer. */
+  copied(node: NodeAddress): Promise<number>;
   /** Sends one command to one node; rejects with Redis's own error. */
   call(node: NodeAddress, command: readonly [string, ...string[]]): Promise<unknown>;
   /** `redis-cli --cluster create` over all nodes. */
@@ -29,7 +32,7 @@ export interface FormationPorts {
 export interface FormationTask {
   readonly nodes: readonly NodeAddress[];
   readonly masters: number;
-  /** For everything together; each replica that is turned to another master, and copies it, has as long again. */
+  /** For everything together; each replica that is turned to another master has as long again, and as long as its copy gets on. */
   readonly limitMs: number;
   /** How long a state that may heal by itself is watched before an empty cluster is started over. */
   readonly graceMs: number;
@@ -71,7 +74,12 @@ async function formUnderHold(task: FormationTask, ports: FormationPorts, hold: M
   let copiesLeft = task.nodes.length * 2;
   let waitingSince: number | undefined;
   let obstacle = "nothing has been tried";
-  while (ports.now() < end) {
+  const copies = new CopyWatch(task.nodes, ports);
+  for (;;) {
+    if (ports.now() >= end) {
+      if (!(await copies.getsOn())) throw new FormationError(`after ${task.limitMs / 1000} s still: ${obstacle}`);
+      end = ports.now() + task.limitMs;
+    }
     const views = await observeAll(task.nodes, ports);
     if (typeof views === "string") {
       obstacle = views;
@@ -98,7 +106,6 @@ async function formUnderHold(task: FormationTask, ports: FormationPorts, hold: M
     obstacle = (await takeStep(plan, patient, views, ports)) ?? obstacle;
     await ports.pause();
   }
-  throw new FormationError(`after ${task.limitMs / 1000} s still: ${obstacle}`);
 }
 
 /** What can be done while the plan has nothing to do but wait, or is at its end. */

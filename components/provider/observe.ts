@@ -29,3 +29,9 @@ export async function observeNode(node: NodeAddress, call: NodeCall): Promise<No
     inSync: replication.get("role") !== "slave" || (replication.get("master_link_status") === "up" && replication.get("master_sync_in_progress") === "0"),
   };
 }
+
+/** Bytes that a replica has got of its master's data while it copies that, and bytes that a node has read of what it loads; 0 for any other. Read-only. */
+export async function readCopied(call: NodeCall): Promise<number> {
+  const [replication, persistence] = [parseInfo(String(await call("INFO", "replication"))), parseInfo(String(await call("INFO", "persistence")))];
+  return Number(replication.get("master_sync_read_bytes") ?? 0) + Number(persistence.get("loading_loaded_bytes") ?? 0);
+}

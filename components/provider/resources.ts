@@ -232,7 +232,7 @@ export interface ClusterFormationArgs extends NodeLogin {
   readonly recordFile: pulumi.Input<string>;
   /** Where it is written down that the cluster is formed, and what it is on its way to. */
   readonly clusterFile?: pulumi.Input<string>;
-  /** Limit for a first formation, and for a later change to get no further; 10 to 3600, default 180. */
+  /** Limit in seconds for a first formation, and for a later change to get no further; a replica that copies its master's data may take longer. 10 to 3600, default 180. */
   readonly limitSeconds?: pulumi.Input<number>;
 }
 

@@ -7,6 +7,7 @@ import type { Leaver, Meeting, ScaleGoal, ScaleOutline, ScaleStep, SlotMove } fr
 import { describeScale } from "../scale-text.ts";
 import { describeLackOfRoom } from "../slot-room.ts";
 import type { NodeMemory } from "../slot-room.ts";
+import { CopyWatch } from "./copy-watch.ts";
 import { FormationError, observeEach } from "./formation.ts";
 import type { FormationPorts } from "./formation.ts";
 import { mastersOf } from "./repair.ts";
@@ -17,7 +18,7 @@ import type { HandOverLogin, SlotMoving } from "./slot-moves.ts";
 /** What is to become of a formed cluster, and how long to try. */
 export interface ScaleTask {
   readonly goal: ScaleGoal;
-  /** How long it goes on without getting any nearer to the goal. */
+  /** How long it goes on without getting any nearer to the goal, and with no copy of a replica that gets on. */
   readonly limitMs: number;
   /** How long members that do not know each other are left to hear of each other by themselves. */
   readonly graceMs: number;
@@ -100,18 +101,23 @@ class ScaleRun {
   #moved = 0;
   #reportedAt = -Infinity;
   readonly #heldApart = new Set<string>();
+  readonly #copies: CopyWatch;
 
   constructor(task: ScaleTask, ports: FormationPorts, report: Report) {
     this.#task = task;
     this.#ports = ports;
     this.#report = report;
+    this.#copies = new CopyWatch([...task.goal.nodes, ...task.goal.leaving], ports);
     this.#deadline = ports.now() + task.limitMs;
   }
 
   /** @returns whether there is more to do */
   async goOn(): Promise<boolean> {
     const { goal, limitMs } = this.#task;
-    if (this.#ports.now() >= this.#deadline) throw new FormationError(`for ${limitMs / 1000} s it has got no further: ${this.#obstacle}. What was done stays; the next update goes on from there`);
+    if (this.#ports.now() >= this.#deadline) {
+      if (!(await this.#copies.getsOn())) throw new FormationError(`for ${limitMs / 1000} s it has got no further: ${this.#obstacle}. What was done stays; the next update goes on from there`);
+      this.#deadline = this.#ports.now() + limitMs;
+    }
     const { views, silent } = await observeEach([...goal.nodes, ...goal.leaving], this.#ports);
     const missing = goal.nodes.find((node) => silent.has(nodeName(node)));
     const step = missing === undefined ? await this.#plan(views) : undefined;

@@ -26,6 +26,7 @@ async function form(formed: TopologyDeclaration | undefined, refuse = "", limitM
       return Promise.resolve(seen.find((view) => nodeName(view.node) === nodeName(node))!);
     },
     memory: () => Promise.reject(new Error("nobody asks")),
+    copied: () => Promise.resolve(0),
     call: (node, command) => {
       const words = command.join(" ");
       calls.push(`${node.port} ${words}`);
@@ -69,6 +70,32 @@ test("they are let go where the exchange comes to no end", async () => {
   assert.equal(calls.filter((call) => call.includes("CONFIG GET")).length, 2);
 });
 
+test("a copy may take as long as it gets on, and ends it where it does not", async () => {
+  const cluster = new SimulatedCluster(3, 1, (bound) => bound - 1);
+  const whole = cluster.look();
+  const copying = whole.map((view) => (view === whole.at(-1) ? { ...view, inSync: false } : view));
+  const formWhile = async (copied: (ms: number) => number): Promise<number> => {
+    let ms = 0;
+    const ports: FormationPorts = {
+      observe: (node) => Promise.resolve((copied(ms) === 5_000 ? whole : copying).find((view) => nodeName(view.node) === nodeName(node))!),
+      memory: () => Promise.reject(new Error("nobody asks")),
+      copied: (node) => (nodeName(node) === nodeName(whole.at(-1)!.node) ? Promise.resolve(copied(ms)) : Promise.reject(new Error("LOADING"))),
+      call: () => Promise.resolve("OK"),
+      createCluster: () => Promise.reject(new Error("there is one")),
+      now: () => ms,
+      pause: () => {
+        ms += 100;
+        return Promise.resolve();
+      },
+    };
+    await formCluster({ nodes: whole.map(({ node }) => node), masters: 3, limitMs: 1_000, graceMs: 500, login: { user: "", password: "" } }, ports);
+    return ms;
+  };
+  assert.equal(await formWhile((ms) => Math.floor(ms / 2)), 10_000);
+  await assert.rejects(formWhile((ms) => Math.min(ms, 3_000)), /after 1 s still: .*7006/);
+  await assert.rejects(formWhile((ms) => ms % 1_700), /after 1 s still: .*7006/);
+});
+
 test("a slot that has gone to a replica which was made a master of its own comes back, and the replica to its place", async () => {
   const cluster = new SimulatedCluster(3, 1, (bound) => bound - 1);
   const even = cluster.look();
@@ -87,6 +114,7 @@ test("a slot that has gone to a replica which was made a master of its own comes
       return Promise.resolve({ ...(state === "strayed" ? changed(view) : state === "back" ? slotless : view), keys: 1 });
     },
     memory: () => Promise.reject(new Error("nobody asks")),
+    copied: () => Promise.resolve(0),
     call: (node, [command, ...args]) => {
       const words = [command, ...args].join(" ");
       if (words === `CLUSTER SETSLOT 0 NODE ${owner.id}` && nodeName(node) === nodeName(owner.node)) state = "back";
