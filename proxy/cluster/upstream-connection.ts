@@ -7,6 +7,7 @@ import { ReplyScanner } from "../resp/reply-scanner.ts";
 import { mayRedirect, parseRedirection } from "../routing/redirection.ts";
 import type { Address } from "../routing/topology.ts";
 import { addressKey } from "../routing/topology.ts";
+import { chunkReceived } from "./chunk-garbage.ts";
 import type { Exchange } from "./exchange.ts";
 import { loginVerdict } from "./login-reply.ts";
 import type { LatencyHistogram } from "./latency-histogram.ts";
@@ -172,6 +173,7 @@ export class UpstreamConnection {
   #receive(chunk: Buffer): void {
     if (this.#state === "closed") return;
     this.lastProgressAt = performance.now();
+    chunkReceived(chunk);
     let bytes = chunk;
     if (this.#partialError !== undefined) {
       bytes = Buffer.concat([this.#partialError, chunk]);

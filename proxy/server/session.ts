@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { chunkReceived } from "../cluster/chunk-garbage.ts";
 import type { Database } from "../cluster/database.ts";
 import { cutBehindAnswered } from "../cluster/exchange.ts";
 import type { Exchange, ReplyTarget } from "../cluster/exchange.ts";
@@ -227,6 +228,7 @@ export class Session implements ReplyTarget {
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => {
       if (this.#departure.closing) return;
+      chunkReceived(chunk);
       this.#parser.push(chunk);
       this.#process();
     });

@@ -1,5 +1,5 @@
 /** `npm run bench`: what the access proxy costs, beside a direct connection and other proxies. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -78,6 +78,8 @@ async function main(): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
+  // Now, as what cannot be made would be told of when all is measured.
+  if (values.svg !== undefined) mkdirSync(values.svg, { recursive: true });
   const quick = values.quick ?? false;
   const rounds = Number(values.rounds ?? (quick ? 3 : 5));
   const names = values.peers?.split(",") ?? usualPeers;

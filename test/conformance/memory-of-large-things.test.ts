@@ -19,7 +19,7 @@ const mebibyte = 1_048_576;
  * Mebibytes that a proxy holds which has done a little work. What it holds at one moment is no beginning: V8 lets up to 64 MiB of
  * sockets' chunks become garbage before it looks after them, and how much of it there is just then is chance.
  */
-const usualMebibytes = 150;
+const usualMebibytes = 170;
 /** A client that pauses for a millisecond behind each TLS record takes minutes for 1,000 MiB. */
 const limitMs = sized(120_000, 600_000);
 let cluster: TestCluster;
