@@ -109,8 +109,9 @@ describe("a drift check", () => {
       const index = 2 * random.below(words.length / 2);
       const [name, value] = [words[index]!, words[index + 1]!];
       const other = value === "yes" ? "no" : value === "no" ? "yes" : /^\d+$/.test(value) ? String(Number(value) + 1) : undefined;
-      // What would part the node from the others brings more findings than its own; a former name is told by the current one.
-      if (other === undefined || /^tls-(port|cluster|replication)$|^cluster-announce|slave|ziplist|lua-time-limit/.test(name)) continue;
+      // What would part the node from the others brings more findings than its own; a former name is told by the current one; with
+      // a byte of memory for all clients nobody is let in who could read it, which is told instead.
+      if (other === undefined || /^tls-(port|cluster|replication)$|^cluster-announce|slave|ziplist|lua-time-limit|^maxmemory-clients$/.test(name)) continue;
       const [reply] = await drifting.tell(port, ["CONFIG", "SET", name, other]).catch(() => ["refused"]);
       if (reply !== "OK") continue;
       return { what: `parameter ${name}`, undo: () => drifting.tell(port, ["CONFIG", "SET", name, value]) };
