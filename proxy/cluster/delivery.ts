@@ -14,6 +14,11 @@ const IMMEDIATE_REDIRECTIONS = 5;
 const FIRST_DELAY_MS = 10;
 const LONGEST_DELAY_MS = 250;
 
+/** Milliseconds before a node is tried again that has been tried so many times after a delay: 10, doubled each time, 250 at most. */
+export function retryDelay(delays: number): number {
+  return Math.min(FIRST_DELAY_MS * 2 ** delays, LONGEST_DELAY_MS);
+}
+
 /** What a delivery needs of the database it goes to. */
 export interface DeliveryContext {
   readonly connections: UserConnections;
@@ -318,7 +323,7 @@ export class Delivery implements ReplyTarget {
     }
     this.#timer = setTimeout(() => {
       this.#attempt();
-    }, Math.min(FIRST_DELAY_MS * 2 ** this.#delays++, LONGEST_DELAY_MS));
+    }, retryDelay(this.#delays++));
   }
 
   #unreachable(): string {

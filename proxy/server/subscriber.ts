@@ -1,3 +1,4 @@
+import { retryDelay } from "../cluster/delivery.ts";
 import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import type { UserConnections } from "../cluster/user-connections.ts";
 import type { Request } from "../resp/request-parser.ts";
@@ -6,10 +7,6 @@ import { PUBSUB_SLOT, refusedWhileSubscribed } from "../routing/plan.ts";
 import type { StandalonePlan } from "../routing/plan-standalone.ts";
 import type { PerformerHost } from "./command-performer.ts";
 import { Subscription } from "./subscription.ts";
-
-/** Between two attempts to reach the node. */
-const FIRST_DELAY_MS = 10;
-const LONGEST_DELAY_MS = 250;
 
 /** What subscriptions ask of their session. */
 type SubscriberHost = Pick<PerformerHost, "database" | "observer" | "hold" | "release" | "write" | "subscriptionAnswered" | "finish">;
@@ -61,7 +58,7 @@ export class Subscriber {
     const { database, hold, release } = this.#host;
     const subscribed = (this.#subscribed = database.subscribing.begin());
     const deadline = performance.now() + budgetMs;
-    let delayMs = FIRST_DELAY_MS;
+    let delays = 0;
     let ended = false;
     this.#giveUp = () => {
       ended = true;
@@ -87,8 +84,7 @@ export class Subscriber {
       if (ended) return;
       if (users.refused === undefined && performance.now() < deadline) {
         database.refresh();
-        setTimeout(attempt, delayMs);
-        delayMs = Math.min(2 * delayMs, LONGEST_DELAY_MS);
+        setTimeout(attempt, retryDelay(delays++));
         return;
       }
       this.#giveUp = undefined;
