@@ -35,8 +35,9 @@ const MAX_HEADER_DIGITS = 18;
 const SHORTEST_BULK = 6;
 const SHORTEST_FRAME = 10;
 const SPARE_BYTES = 65_536;
-/** A frame that is known to end within so many bytes gets them at once, however few have come; a larger one for each byte that has come so many. */
+/** A frame that is known to end within so many bytes gets them at once, however few have come. */
 const AT_ONCE_BYTES = 65_536;
+/** A larger one gets so many for each byte that has come. */
 const MOST_AHEAD = 8;
 const FIRST_OFFSETS = 32;
 
