@@ -13,15 +13,16 @@ import type { LoginAnswer } from "./login-check.ts";
 import { Outages } from "./outages.ts";
 import { Pending } from "./pending.ts";
 import { askValue } from "./question.ts";
+import { SilenceWatch } from "./silence-watch.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
 import type { UpstreamError } from "./upstream-error.ts";
 import { UserConnections } from "./user-connections.ts";
 import type { Credentials, UserEvents } from "./user-connections.ts";
 import { Users } from "./users.ts";
 import type { Lease } from "./users.ts";
 
-/** How often connections without progress are looked at, and how long one may be without before it counts as evidence. */
+/** How often connections without progress are looked at. */
 const WATCH_MS = 500;
-const SILENCE_MS = 1_000;
 /** A database that could not be reached at the start is tried again after so long. */
 const PREPARE_PAUSE_MS = 500;
 /** For so long after a redirection more of them are expected: redis-cli moves slots one after the other. */
@@ -70,6 +71,7 @@ export class Database {
   readonly #users: Users;
   readonly #live: LiveTopology;
   readonly #logins: LoginCheck;
+  readonly #silence: SilenceWatch;
   readonly #outages = new Outages();
   #control: UserConnections | undefined;
   #preparing: Promise<void> | undefined;
@@ -88,6 +90,12 @@ export class Database {
       lost: (address, reason) => {
         this.#lost(address, reason);
       },
+    });
+    this.#silence = new SilenceWatch({
+      dial: options.dial,
+      connections: () => this.#connections(),
+      masters: () => new Set(this.topology.masters.map(addressKey)),
+      asker: () => this.#asker,
     });
     this.#live = new LiveTopology({
       ...options,
@@ -331,22 +339,15 @@ export class Database {
     return undefined;
   }
 
-  /** Looks for connections that are stuck, and after the users. */
+  /** Looks for connections that are stuck, for which another topology may be the reason, and after the users. */
   #watch(): void {
-    const now = performance.now();
-    const masters = new Set(this.topology.masters.map(addressKey));
-    for (const connections of this.#users.connections()) {
-      for (const connection of connections.shared()) {
-        if (!connection.idle && now - connection.lastProgressAt > SILENCE_MS) this.refresh();
-      }
-      for (const connection of connections.all()) {
-        const demoted = !masters.has(addressKey(connection.address));
-        if (demoted && !connection.idle && now - connection.lastProgressAt > SILENCE_MS) {
-          connection.close("the node does not answer and is no master any more");
-        }
-      }
-    }
+    if (this.#silence.look()) this.refresh();
     this.#users.look();
+  }
+
+  *#connections(): Iterable<UpstreamConnection> {
+    if (this.#control !== undefined) yield* this.#control.all();
+    for (const connections of this.#users.connections()) yield* connections.all();
   }
 }
 

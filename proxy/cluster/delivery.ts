@@ -318,7 +318,7 @@ export class Delivery implements ReplyTarget {
       return;
     }
     if (now >= this.#deadline) {
-      this.#finish(this.#lastError ?? encodeError(`CLUSTERDOWN ${this.#unreachable()}`));
+      this.#finish(this.#lastError ?? encodeError(this.#unreachable()));
       return;
     }
     this.#timer = setTimeout(() => {
@@ -327,10 +327,12 @@ export class Delivery implements ReplyTarget {
   }
 
   #unreachable(): string {
+    const { standalone, errorPrefix, connections } = this.#context;
+    if (standalone) return `${errorPrefix}the server cannot be reached; the command was not executed`;
     const { slot } = this.#parcel;
-    const owner = this.#context.connections.ownerOf(slot);
+    const owner = connections.ownerOf(slot);
     const node = owner === undefined ? "no node owns" : `${addressKey(owner)} cannot be reached, which owns`;
-    return `${node} hash slot ${slot}; the command was not executed`;
+    return `CLUSTERDOWN ${node} hash slot ${slot}; the command was not executed`;
   }
 
   #finish(reply: Buffer): void {

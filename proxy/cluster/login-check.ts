@@ -51,6 +51,7 @@ export class LoginCheck {
     const left = [...candidates];
     while (left.length > 0) {
       const kept = this.#connection;
+      const stood = kept?.ready === true;
       const connection = kept ?? this.#connect(this.#best(left));
       const key = addressKey(connection.address);
       try {
@@ -62,8 +63,8 @@ export class LoginCheck {
         throw new Error(`${key}: ${line}`);
       } catch (error) {
         reasons.push(error instanceof Error ? error.message : String(error));
-        // A connection that was kept since earlier logins may have ended long ago, which tells nothing of its node.
-        const stale = kept !== undefined && connection.closed;
+        // A connection that stood since earlier logins may have ended long ago, which tells nothing of its node.
+        const stale = stood && connection.closed;
         connection.close();
         if (stale) continue;
         this.#lastChoices.set(key, performance.now() + LAST_CHOICE_MS);

@@ -152,6 +152,11 @@ export class UpstreamConnection {
     this.#end(this.#error("UPSTREAM_CLOSED", why));
   }
 
+  /** As `close`, for a connection that is of no use any more through no doing of the proxy. */
+  lose(why: string): void {
+    this.#end(this.#error("UPSTREAM_LOST", why));
+  }
+
   #connected(): void {
     const auth = this.#options.auth;
     if (auth === undefined) {

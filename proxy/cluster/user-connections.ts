@@ -144,11 +144,6 @@ export class UserConnections {
     if (index >= 0) idle!.splice(index, 1);
   }
 
-  /** The shared connections, for the watch over those that make no progress. */
-  shared(): Iterable<UpstreamConnection> {
-    return this.#shared.values();
-  }
-
   /** All open connections. */
   *all(): Iterable<UpstreamConnection> {
     yield* this.#shared.values();

@@ -27,6 +27,8 @@ import type { Pause, SessionDetail, SessionState } from "./session-state.ts";
 
 /** Bytes of requests that are read although they cannot be taken yet. */
 const READ_AHEAD_BYTES = 65_536;
+/** A client that sends nothing for so long is asked by TCP whether it is there still, as by Redis (`tcp-keepalive`). */
+const KEEP_ALIVE_MS = 300_000;
 
 /**
  * One client's connection, from its first command to its end: reads requests, has them planned, sends them where the plans
@@ -226,6 +228,7 @@ export class Session implements ReplyTarget {
   #listen(): void {
     const { socket, limits } = this.#options;
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.on("data", (chunk: Buffer) => {
       if (this.#departure.closing) return;
       chunkReceived(chunk);

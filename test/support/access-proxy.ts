@@ -51,11 +51,6 @@ export interface ProxyDoor extends Pick<TestProxy, "client" | "socket"> {
   readonly target: Pick<TestProxyTarget, "passwords">;
 }
 
-/** A proxy as its clients come to it, whoever has made it. */
-export interface ProxyDoor extends Pick<TestProxy, "client" | "socket"> {
-  readonly target: Pick<TestProxyTarget, "passwords">;
-}
-
 /** The bundled access proxy as a process of its own, in front of a real cluster or server. */
 export class TestProxy {
   readonly directory: string;

@@ -7,6 +7,7 @@ import type { TestProxyTarget } from "./access-proxy.ts";
 import { makeLeaf } from "./certificates.ts";
 import { Child } from "./child.ts";
 import { findFreePorts } from "./free-ports.ts";
+import type { HostBehindCable } from "./host-behind-cable.ts";
 
 /** One redis-server with mutual TLS that is no cluster. */
 export interface StandaloneServer {
@@ -15,10 +16,15 @@ export interface StandaloneServer {
   stop(): Promise<void>;
 }
 
-/** Starts a server with the authorities and passwords of a cluster, each user with full access; it answers soon. `stop` must be called in the end. */
-export async function startStandalone({ authorities, passwords }: Pick<TestProxyTarget, "authorities" | "passwords">): Promise<StandaloneServer> {
+/**
+ * Starts a server with the authorities and passwords of a cluster, each user with full access; it answers soon. `stop` must be called in the end.
+ *
+ * @param on the host it runs on; this one where none is given
+ */
+export async function startStandalone({ authorities, passwords }: Pick<TestProxyTarget, "authorities" | "passwords">, on?: HostBehindCable): Promise<StandaloneServer> {
+  const host = on?.address ?? "127.0.0.1";
   const [port] = await findFreePorts(1);
-  const leaf = await makeLeaf(authorities, "redis", { commonName: "127.0.0.1" });
+  const leaf = await makeLeaf(authorities, "redis", { commonName: host, ipAddresses: [host] });
   const directory = mkdtempSync(join(tmpdir(), "redis-access-standalone-"));
   const at = (file: string): string => join(directory, file);
   const contents = {
@@ -29,12 +35,13 @@ export async function startStandalone({ authorities, passwords }: Pick<TestProxy
   };
   for (const [file, content] of Object.entries(contents)) writeFileSync(at(file), content, { mode: 0o600 });
   const args = [
-    ...["--port", "0", "--tls-port", String(port!), "--bind", "127.0.0.1", "--save", "", "--aclfile", at("users.acl")],
+    ...["--port", "0", "--tls-port", String(port!), "--bind", host, "--save", "", "--aclfile", at("users.acl")],
     ...["--tls-cert-file", at("server.crt"), "--tls-key-file", at("server.key"), "--tls-ca-cert-file", at("pem-bundle.cas")],
   ];
-  const child = new Child({ command: "redis-server", args, directory, logFile: at("redis.log") });
+  const [command, ...rest] = [...(on?.command ?? []), "redis-server", ...args];
+  const child = new Child({ command: command!, args: rest, directory, logFile: at("redis.log") });
   return {
-    ...{ host: "127.0.0.1", port: port! },
+    ...{ host, port: port! },
     stop: async () => {
       await child.stop();
       rmSync(directory, { recursive: true, force: true });

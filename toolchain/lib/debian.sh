@@ -9,6 +9,7 @@ missing_packages() {
   type -P redis-cli >/dev/null || echo redis-tools
   if [[ $1 == --tests ]]; then
     type -P openssl >/dev/null || echo openssl
+    type -P ip >/dev/null || echo iproute2
     type -P ssh-keygen >/dev/null || echo openssh-client
     [[ -f /usr/share/dict/american-english ]] || echo wamerican
     python3 -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
