@@ -58,6 +58,7 @@ export class UpstreamConnection {
   #partialError: Buffer | undefined;
   #timer: NodeJS.Timeout | undefined;
   #onceDecided: (() => void) | undefined;
+  #onceClosed: (() => void) | undefined;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
@@ -99,6 +100,11 @@ export class UpstreamConnection {
   onceDecided(then: () => void): void {
     if (this.ready || this.closed) then();
     else this.#onceDecided = then;
+  }
+
+  /** Calls `then` when it ends, whoever ends it, after its exchanges were told. For its only user. */
+  onceClosed(then: () => void): void {
+    this.#onceClosed = then;
   }
 
   /** True while it owes no reply. */
@@ -308,6 +314,7 @@ export class UpstreamConnection {
     }
     this.#options.onEnd(this, reason);
     this.#decided();
+    this.#onceClosed?.();
   }
 
   #decided(): void {

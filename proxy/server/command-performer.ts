@@ -251,8 +251,9 @@ export class CommandPerformer {
   #logout(): void {
     const { login, loginChanged } = this.#host;
     login.logout();
-    this.#own?.close("the session has ended");
+    const own = this.#own;
     this.#own = undefined;
+    own?.close("the session has ended");
     loginChanged();
   }
 
@@ -334,9 +335,18 @@ export class CommandPerformer {
   }
 
   #takeOwn(request: Request, users: UserConnections): void {
-    this.#own = users.lendForSlot(this.#host.homeSlot);
-    if (this.#own === undefined) this.#fail(request, "the server cannot be reached; the command was not executed");
-    else this.#forward(request, { slot: undefined, readonly: false }, users);
+    const own = users.lendForSlot(this.#host.homeSlot);
+    if (own === undefined) {
+      this.#fail(request, "the server cannot be reached; the command was not executed");
+      return;
+    }
+    this.#own = own;
+    // What the client left in it is gone. Clients connect anew, unasked, where a connection ends; of an error at the next command
+    // they tell their application.
+    own.onceClosed(() => {
+      if (this.#own === own) this.#host.finish();
+    });
+    this.#forward(request, { slot: undefined, readonly: false }, users);
   }
 
   #lookUp(request: Request, users: UserConnections): void {

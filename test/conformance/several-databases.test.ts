@@ -110,6 +110,22 @@ test("a standalone server has what a cluster behind one address cannot: transact
   }
 });
 
+test("where a standalone server ends a connection, so ends the one of the client that had it for itself, before it asks for anything more", async () => {
+  const [client, other] = await Promise.all([openStandalone(), openStandalone()]);
+  try {
+    const id = /^:(\d+)\r\n$/.exec(await client.ask("CLIENT", "ID"))![1]!;
+    assert.equal(await other.ask("CLIENT", "KILL", "ID", id), ":1\r\n");
+    await client.closed();
+    assert.equal(client.waiting, 0);
+    assert.equal(await other.ask("PING"), "+PONG\r\n");
+    assert.equal(await other.ask("RESET"), "+RESET\r\n");
+    assert.match(await other.ask("PING"), /^-NOAUTH /);
+  } finally {
+    client.close();
+    other.close();
+  }
+});
+
 test("a client that waits in a standalone server's BLPOP holds nobody up", async () => {
   const [waiting, other] = await Promise.all([openStandalone(), openStandalone()]);
   try {
