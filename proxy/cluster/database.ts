@@ -94,7 +94,7 @@ export class Database {
     this.#silence = new SilenceWatch({
       dial: options.dial,
       connections: () => this.#connections(),
-      masters: () => new Set(this.topology.masters.map(addressKey)),
+      masters: () => new Set([...this.topology.masters, ...this.topology.guests].map(addressKey)),
       asker: () => this.#asker,
     });
     this.#live = new LiveTopology({
@@ -210,8 +210,9 @@ export class Database {
       errorPrefix: this.profile.errorPrefix,
       standalone: this.mode === "standalone",
       knows: (address) => this.#live.knows(address),
-      unsettled: () => {
+      unsettled: (to) => {
         this.unsettledUntil = performance.now() + UNSETTLED_MS;
+        if (to !== undefined) this.#live.redirectedTo(to);
       },
       moved: (slot, owner) => {
         this.#live.moved(slot, owner);

@@ -1,6 +1,7 @@
+import { EMPTY } from "../resp/bytes.ts";
 import { encodeCommand, encodeError } from "../resp/encoder.ts";
 import type { Redirection } from "../routing/redirection.ts";
-import type { Address } from "../routing/topology.ts";
+import type { Address, Shard } from "../routing/topology.ts";
 import { addressKey } from "../routing/topology.ts";
 import { Exchange } from "./exchange.ts";
 import type { ReplyTarget } from "./exchange.ts";
@@ -30,8 +31,8 @@ export interface DeliveryContext {
   readonly knows: (address: Address) => boolean;
   /** One server answers everything: what looks like a redirection is its own answer. */
   readonly standalone: boolean;
-  /** A redirection showed that slots may be on the move. */
-  readonly unsettled: () => void;
+  /** A redirection showed that slots may be on the move; `to` is where it leads, if anywhere. */
+  readonly unsettled: (to: Address | undefined) => void;
   /** A MOVED redirection was seen. */
   readonly moved: (slot: number, owner: Address) => void;
   /** Something failed that a newer topology may explain. */
@@ -63,6 +64,8 @@ export interface Parcel {
   readonly readonly: boolean;
   /** On a connection that nobody else uses meanwhile. */
   readonly exclusive: boolean;
+  /** Whom it is for in place of the slot's owner: a command for every master. Where the shard is gone, the reply is an empty buffer. */
+  readonly shard?: Shard;
 }
 
 /** Where a reply goes that is not put together first. */
@@ -222,9 +225,15 @@ export class Delivery implements ReplyTarget {
       this.#finish(encodeError("NOAUTH Authentication required."));
       return;
     }
-    const { slot, exclusive } = this.#parcel;
-    const connection = exclusive ? connections.lendForSlot(slot) : connections.forSlot(slot);
-    this.#send(connection, exclusive);
+    const { slot, exclusive, shard } = this.#parcel;
+    if (shard === undefined) {
+      this.#send(exclusive ? connections.lendForSlot(slot) : connections.forSlot(slot), exclusive);
+      return;
+    }
+    const master = shard.masterBy(connections.topology);
+    if (master === "gone") this.#finish(EMPTY);
+    else if (master === "nobody") this.#later();
+    else this.#send(exclusive ? connections.lend(master) : connections.to(master), exclusive);
   }
 
   #send(connection: UpstreamConnection | undefined, lent: boolean): void {
@@ -239,7 +248,7 @@ export class Delivery implements ReplyTarget {
 
   #redirect(redirection: Redirection, error: Buffer): void {
     this.#lastError = error;
-    if (this.#showsMovingSlots(redirection)) this.#context.unsettled();
+    if (this.#showsMovingSlots(redirection)) this.#context.unsettled(redirection.kind === "later" ? undefined : redirection);
     this.#inTurn(() => {
       this.#follow(redirection, error);
     });
@@ -329,7 +338,9 @@ export class Delivery implements ReplyTarget {
   #unreachable(): string {
     const { standalone, errorPrefix, connections } = this.#context;
     if (standalone) return `${errorPrefix}the server cannot be reached; the command was not executed`;
-    const { slot } = this.#parcel;
+    const { slot, shard } = this.#parcel;
+    const master = shard?.masterBy(connections.topology);
+    if (typeof master === "object") return `CLUSTERDOWN ${addressKey(master)} cannot be reached, which has a part of the keys; the command was not executed`;
     const owner = connections.ownerOf(slot);
     const node = owner === undefined ? "no node owns" : `${addressKey(owner)} cannot be reached, which owns`;
     return `CLUSTERDOWN ${node} hash slot ${slot}; the command was not executed`;

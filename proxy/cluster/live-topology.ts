@@ -1,7 +1,7 @@
 import type { DatabaseOptions } from "./database.ts";
 import { SLOTS } from "../routing/slot.ts";
 import type { Address, Topology } from "../routing/topology.ts";
-import { addressKey, moveSlot, ownerOf, sameTopology, standaloneTopology } from "../routing/topology.ts";
+import { addressKey, answersIn, moveSlot, ownerOf, sameTopology, standaloneTopology } from "../routing/topology.ts";
 import { survey } from "./topology-source.ts";
 import type { UserConnections } from "./user-connections.ts";
 
@@ -9,7 +9,7 @@ import type { UserConnections } from "./user-connections.ts";
 const REFRESH_PAUSE_MS = 100;
 /** A topology that is no older counts as what is, for commands that are sent to every master. */
 const FRESH_MS = 1_000;
-const NO_TOPOLOGY: Topology = { masters: [], owners: new Int16Array(SLOTS).fill(-1) };
+const NO_TOPOLOGY: Topology = { masters: [], guests: [], owners: new Int16Array(SLOTS).fill(-1) };
 
 /** What following a topology needs. */
 export interface TopologyHost extends Pick<DatabaseOptions, "name" | "mode" | "seeds" | "log"> {
@@ -90,7 +90,7 @@ export class LiveTopology {
    * @throws NoTopologyError where not one node gave a view with slots in it
    */
   async read(connections: UserConnections): Promise<void> {
-    const found = await survey(connections, distinct([...this.#nodes, ...this.#host.seeds]));
+    const found = await survey(connections, distinct([...this.#nodes, ...this.#host.seeds]), this.#topology.guests);
     this.#nodes = found.nodes;
     this.#names = found.names;
     this.#patched = false;
@@ -106,6 +106,13 @@ export class LiveTopology {
       this.#adopt(moveSlot(this.#topology, slot, owner));
       this.#patched = true;
     }
+    this.refresh();
+  }
+
+  /** A redirection led to this node: where it counts as no master, that is to be looked into. */
+  redirectedTo(address: Address): void {
+    if (answersIn(this.#topology, address)) return;
+    this.#patched = true;
     this.refresh();
   }
 

@@ -30,9 +30,10 @@ export interface Survey {
 /**
  * Asks the nodes at `addresses` side by side for CLUSTER NODES, until a majority has answered, or those that will have.
  *
+ * @param guests those known so far
  * @throws NoTopologyError where not one gave a view with slots in it
  */
-export async function survey(connections: UserConnections, addresses: readonly Address[]): Promise<Survey> {
+export async function survey(connections: UserConnections, addresses: readonly Address[], guests: readonly Address[]): Promise<Survey> {
   const views: ClusterNode[][] = [];
   const reasons: string[] = [];
   await new Promise<void>((resolve) => {
@@ -54,7 +55,7 @@ export async function survey(connections: UserConnections, addresses: readonly A
     }
     if (open === 0) resolve();
   });
-  const topology = mergeViews(views);
+  const topology = mergeViews(views, guests);
   if (topology.masters.length === 0) throw new NoTopologyError(reasons.length > 0 ? reasons : ["no node owns a slot"]);
   return { topology, nodes: knownNodes(views), names: namesOf(views) };
 }

@@ -69,7 +69,11 @@ export class UserConnections {
     this.#events = events;
   }
 
-  /** The topology by which slots are looked up, from now on. */
+  /** The topology by which slots are looked up. */
+  get topology(): Topology {
+    return this.#topology;
+  }
+
   set topology(topology: Topology) {
     this.#topology = topology;
     this.#byOwner = [];

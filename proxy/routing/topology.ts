@@ -14,20 +14,25 @@ export interface ClusterNode extends Address {
   readonly flags: ReadonlySet<string>;
   readonly masterId: string | undefined;
   readonly epoch: number;
-  /** Pairs of first and last slot, both included. Slots on their way (`[…]`) are not listed. */
+  /** Pairs of first and last slot, both included. Slots on their way are not listed. */
   readonly slots: readonly (readonly [number, number])[];
+  /** Whether slots are on their way to it, and the ids of the nodes that slots of it are on their way to. A node says so of itself only. */
+  readonly importing: boolean;
+  readonly migratingTo: readonly string[];
 }
 
 /** Which master answers for which slot. Masters are named by index, so that a request costs two array reads. */
 export interface Topology {
   readonly masters: readonly Address[];
+  /** Masters that own no slot, while some are on their way to them: they have keys by then, and answer for those that are asked for by ASK. */
+  readonly guests: readonly Address[];
   /** Index into `masters` by slot; -1 where nobody owns the slot. */
   readonly owners: Int16Array;
 }
 
 /** A topology in which one address owns every slot: a standalone server. */
 export function standaloneTopology(address: Address): Topology {
-  return { masters: [address], owners: new Int16Array(SLOTS) };
+  return { masters: [address], guests: [], owners: new Int16Array(SLOTS) };
 }
 
 /** A node's address as text; also its key in maps. */
@@ -58,6 +63,8 @@ export function parseClusterNodes(text: string, from: string): ClusterNode[] {
         masterId: master === "-" ? undefined : master,
         epoch: Number(epoch),
         slots: slots.flatMap(parseSlots),
+        importing: slots.some((slot) => /^\[\d+-<-/.test(slot)),
+        migratingTo: slots.flatMap((slot) => /^\[\d+->-(\w+)\]$/.exec(slot)?.[1] ?? []),
       };
     });
 }
@@ -71,8 +78,10 @@ function parseSlots(range: string): (readonly [number, number])[] {
  * Makes one topology of what several nodes say. For each slot the claim with the highest configuration epoch wins, as between
  * the nodes themselves (Redis cluster specification, "Hash slots configuration propagation"), so a node that a partition left
  * behind cannot bring an old owner back.
+ *
+ * @param before the guests that were known: they stay while they cannot say for themselves, as long as nobody thinks that they fail
  */
-export function mergeViews(views: readonly (readonly ClusterNode[])[]): Topology {
+export function mergeViews(views: readonly (readonly ClusterNode[])[], before: readonly Address[] = []): Topology {
   const owners = new Int16Array(SLOTS).fill(-1);
   const epochs = new Float64Array(SLOTS).fill(-1);
   const masters: Address[] = [];
@@ -95,7 +104,27 @@ export function mergeViews(views: readonly (readonly ClusterNode[])[]): Topology
       }
     }
   }
-  return withoutIdle({ masters, owners });
+  return withoutIdle({ masters, guests: guestsOf(views, before), owners });
+}
+
+function guestsOf(views: readonly (readonly ClusterNode[])[], before: readonly Address[]): Address[] {
+  const masters = new Map<string, Address>();
+  const failing = new Set<string>();
+  const asked = new Set<string>();
+  const wanted = new Set<string>();
+  for (const view of views) {
+    for (const node of view) {
+      const key = addressKey(node);
+      if (!node.flags.has("master") || node.flags.has("noaddr") || node.flags.has("handshake")) continue;
+      masters.set(key, { host: node.host, port: node.port });
+      if (node.flags.has("fail") || node.flags.has("fail?")) failing.add(key);
+      if (node.flags.has("myself")) asked.add(key);
+      if (node.importing) wanted.add(key);
+      for (const id of node.migratingTo) for (const target of view) if (target.id === id) wanted.add(addressKey(target));
+    }
+  }
+  for (const key of before.map(addressKey)) if (!asked.has(key) && !failing.has(key)) wanted.add(key);
+  return [...masters].flatMap(([key, address]) => (wanted.has(key) ? [address] : []));
 }
 
 /** `topology` with `slot` given to `owner`, as a MOVED redirection says. */
@@ -106,11 +135,12 @@ export function moveSlot(topology: Topology, slot: number, owner: Address): Topo
   if (index < 0) index = masters.push(owner) - 1;
   const owners = topology.owners.slice();
   owners[slot] = index;
-  return withoutIdle({ masters, owners });
+  return withoutIdle({ masters, guests: topology.guests, owners });
 }
 
-/** Whether the two send every slot to the same address. */
+/** Whether the two send every slot to the same address, and know of the same guests. */
 export function sameTopology(a: Topology, b: Topology): boolean {
+  if (a.guests.map(addressKey).sort().join() !== b.guests.map(addressKey).sort().join()) return false;
   for (let slot = 0; slot < SLOTS; slot++) {
     const [x, y] = [ownerOf(a, slot), ownerOf(b, slot)];
     if (x === y) continue;
@@ -125,27 +155,55 @@ export function ownerOf(topology: Topology, slot: number): Address | undefined {
   return index < 0 ? undefined : topology.masters[index];
 }
 
-/** A slot of each master: what names a shard while its master changes. */
-export function representativeSlots(topology: Topology): number[] {
-  const slots: number[] = [];
-  const seen = new Set<number>();
-  for (let slot = 0; slot < SLOTS; slot++) {
-    const owner = topology.owners[slot]!;
-    if (owner < 0 || seen.has(owner)) continue;
-    seen.add(owner);
-    slots.push(slot);
-  }
-  return slots;
+/** A part of the keys: all that one master had when it was looked at. */
+export interface Shard {
+  /** Its first slot; 0 for a guest. */
+  readonly slot: number;
+  /** Who has it by a later topology. "nobody": none of its slots has gone to another shard, but they have no owner just now; "gone": other shards have it all. */
+  readonly masterBy: (now: Topology) => Address | "nobody" | "gone";
 }
 
-/** Masters that own no slot are nobody's destination; they would only be counted among "all masters". */
-function withoutIdle(topology: Topology): Topology {
+/** The shards that all keys are in, in the order of their slots, guests' last. */
+export function shardsOf(topology: Topology): Shard[] {
+  const { masters, guests, owners } = topology;
+  const known = new Set([...masters, ...guests].map(addressKey));
+  const firstSlots = new Map<number, number>();
+  for (let slot = 0; slot < SLOTS; slot++) if (owners[slot]! >= 0 && !firstSlots.has(owners[slot]!)) firstSlots.set(owners[slot]!, slot);
+  const masterBy = (index: number, now: Topology): Address | "nobody" | "gone" => {
+    if (answersIn(now, masters[index]!)) return masters[index]!;
+    let unowned = false;
+    for (let slot = 0; slot < SLOTS; slot++) {
+      if (owners[slot] !== index) continue;
+      const heir = ownerOf(now, slot);
+      // A replica has taken its place: one that was no other shard's master. With those are slots that had moved before.
+      if (heir !== undefined && !known.has(addressKey(heir))) return heir;
+      unowned ||= heir === undefined;
+    }
+    return unowned ? "nobody" : "gone";
+  };
+  return [
+    ...[...firstSlots].map(([index, slot]): Shard => ({ slot, masterBy: (now) => masterBy(index, now) })),
+    ...guests.map((guest): Shard => ({ slot: 0, masterBy: (now) => (answersIn(now, guest) ? guest : "gone") })),
+  ];
+}
+
+/** Whether the node at `address` has a part of the keys. */
+export function answersIn({ masters, guests }: Topology, address: Address): boolean {
+  const key = addressKey(address);
+  return [...masters, ...guests].some((master) => addressKey(master) === key);
+}
+
+/** Masters that own no slot are nobody's destination; they would only be counted among "all masters". Nor is one a guest that owns some. */
+function withoutIdle({ guests: all, ...topology }: Topology): Topology {
   const used = new Set(topology.owners);
-  if (topology.masters.every((_, index) => used.has(index))) return topology;
+  const owning = new Set(topology.masters.flatMap((master, index) => (used.has(index) ? [addressKey(master)] : [])));
+  const guests = all.filter((guest) => !owning.has(addressKey(guest)));
+  if (owning.size === topology.masters.length) return { ...topology, guests };
   const kept = topology.masters.flatMap((_, index) => (used.has(index) ? [index] : []));
   const renumbered = new Map(kept.map((index, position) => [index, position]));
   return {
     masters: kept.map((index) => topology.masters[index]!),
+    guests,
     owners: topology.owners.map((owner) => renumbered.get(owner) ?? -1),
   };
 }

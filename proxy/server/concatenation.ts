@@ -3,7 +3,7 @@ import type { DeliveryContext, Order } from "../cluster/delivery.ts";
 import { ASTERISK } from "../resp/bytes.ts";
 import { encodeError } from "../resp/encoder.ts";
 import type { Topology } from "../routing/topology.ts";
-import { representativeSlots } from "../routing/topology.ts";
+import { shardsOf } from "../routing/topology.ts";
 import type { UnderWay } from "./session-deliveries.ts";
 
 /** Where a reply goes that is passed on as it comes. */
@@ -47,7 +47,7 @@ export class Concatenation implements UnderWay {
    */
   constructor(context: DeliveryContext, topology: Topology, request: Buffer, out: ReplyStream, order: Order) {
     this.#out = out;
-    this.#parts = representativeSlots(topology).map((slot, index): Part => {
+    this.#parts = shardsOf(topology).map((shard, index): Part => {
       const settle = (reply: Buffer): void => {
         this.#ended(index, reply);
       };
@@ -57,7 +57,7 @@ export class Concatenation implements UnderWay {
         },
         reset: (reason: string): boolean => this.#reset(index, reason),
       };
-      const delivery = new Delivery(context, { request, slot, readonly: true, exclusive: true }, settle, order, performance.now(), sink);
+      const delivery = new Delivery(context, { request, slot: shard.slot, readonly: true, exclusive: true, shard }, settle, order, performance.now(), sink);
       return { delivery, elements: undefined, waiting: [], done: false };
     });
     if (this.#parts.length === 0) out.settle(encodeError("CLUSTERDOWN no node owns a hash slot; the command was not executed"));
@@ -107,6 +107,9 @@ export class Concatenation implements UnderWay {
     if (reply.length > 0) {
       part.elements = undefined;
       part.waiting = [reply];
+    } else if (part.elements === undefined && part.waiting.length === 0) {
+      // Its shard is gone: the others have its keys.
+      part.elements = 0;
     }
     if (this.#turn < 0) this.#begin();
     else if (this.#turn === index) this.#passOn();

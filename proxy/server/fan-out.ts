@@ -5,10 +5,18 @@ import type { Request } from "../resp/request-parser.ts";
 import type { Merge } from "../routing/merge.ts";
 import { mergeReplies } from "../routing/merge.ts";
 import type { Topology } from "../routing/topology.ts";
-import { representativeSlots } from "../routing/topology.ts";
+import { shardsOf } from "../routing/topology.ts";
 
 /** Gets the one reply that several became. */
 type Settle = (reply: Buffer) => void;
+
+const NOBODY = encodeError("CLUSTERDOWN no node owns a hash slot; the command was not executed");
+
+/** A shard that is gone by the time it could be asked has none. */
+function merged(merge: Merge, replies: readonly Buffer[]): Buffer {
+  const given = replies.filter((reply) => reply.length > 0);
+  return given.length === 0 ? NOBODY : mergeReplies(merge, given);
+}
 
 /**
  * Sends one request to every master and merges the replies, in the order of the slots they own.
@@ -23,21 +31,21 @@ export function fanOut(
   settle: Settle,
   order: Order,
 ): readonly Delivery[] {
-  const slots = representativeSlots(topology);
+  const shards = shardsOf(topology);
   const bytes = plan.frame ?? request.frame.subarray(request.start, request.end);
-  if (slots.length === 0) {
-    settle(encodeError("CLUSTERDOWN no node owns a hash slot; the command was not executed"));
+  if (shards.length === 0) {
+    settle(NOBODY);
     return [];
   }
   const { readonly, exclusive } = plan;
-  const replies = new Array<Buffer>(slots.length);
-  let missing = slots.length;
-  const deliveries = slots.map((slot, i) => {
+  const replies = new Array<Buffer>(shards.length);
+  let missing = shards.length;
+  const deliveries = shards.map((shard, i) => {
     const got = (reply: Buffer): void => {
       replies[i] = reply;
-      if (--missing === 0) settle(mergeReplies(plan.merge, replies));
+      if (--missing === 0) settle(merged(plan.merge, replies));
     };
-    return new Delivery(context, { request: bytes, slot, readonly, exclusive }, got, order);
+    return new Delivery(context, { request: bytes, slot: shard.slot, readonly, exclusive, shard }, got, order);
   });
   for (const delivery of deliveries) delivery.start();
   return deliveries;

@@ -44,3 +44,21 @@ test("a master that has become a replica is not asked for its part, though no re
   assert.equal(await client.ask("DBSIZE"), ":2\r\n");
   assert.equal(cluster.nodes[1]!.got("DBSIZE").length, 0);
 });
+
+for (const [command, whole] of [["DBSIZE", ":2\r\n"], ["KEYS *", "*2\r\n$1\r\na\r\n$1\r\na\r\n"]] as const) {
+  test(`where a master is lost whose slots have all gone to another one meanwhile, ${command} counts that one once`, async () => {
+    const { client } = await cluster.open(cluster.database());
+    cluster.nodes.forEach((_, node) => {
+      cluster.on(node, ([name], connection) => {
+        if (node !== 1 || (name !== "DBSIZE" && name !== "KEYS")) return name === "KEYS" ? "*1\r\n$1\r\na\r\n" : null;
+        cluster.owners.forEach((owner, slot) => {
+          if (owner === 1) cluster.owners[slot] = 2;
+        });
+        cluster.epoch++;
+        connection.destroy();
+        return undefined;
+      });
+    });
+    assert.equal(await client.ask(...command.split(" ")), whole);
+  });
+}

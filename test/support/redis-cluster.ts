@@ -22,6 +22,8 @@ export interface TestClusterOptions {
   readonly nodes?: number;
   /** Default 1. */
   readonly replicasPerMaster?: number;
+  /** Further nodes that run and belong to no cluster yet. Default 0. */
+  readonly spares?: number;
   /** Users with full access. Default: alice and bob. */
   readonly users?: readonly string[];
   /** Milliseconds after which a silent node counts as failed; short, so that failovers are. Default 1000. */
@@ -41,13 +43,16 @@ export class TestCluster {
   readonly authorities: TestAuthorities;
   readonly directory: string;
   readonly nodes: readonly TestNode[];
+  /** Those that belong to no cluster, unless the test has had them join. */
+  readonly spares: readonly TestNode[];
   /** By user name; the system's own users among them. */
   readonly passwords: Readonly<Record<string, string>>;
 
-  private constructor(authorities: TestAuthorities, directory: string, nodes: readonly TestNode[], passwords: Readonly<Record<string, string>>) {
+  private constructor(authorities: TestAuthorities, directory: string, nodes: readonly TestNode[], spares: readonly TestNode[], passwords: Readonly<Record<string, string>>) {
     this.authorities = authorities;
     this.directory = directory;
     this.nodes = nodes;
+    this.spares = spares;
     this.passwords = passwords;
   }
 
@@ -61,9 +66,10 @@ export class TestCluster {
       ...systemUsers.map((name) => systemUser(name, passwords[name]!)),
     ]);
     const directory = mkdtempSync(join(tmpdir(), "redis-access-cluster-"));
-    const ports = await findFreePorts(options.nodes ?? 6, 10_000);
+    const count = options.nodes ?? 6;
+    const ports = await findFreePorts(count + (options.spares ?? 0), 10_000);
     const nodes = await Promise.all(ports.map((port) => makeNode(directory, port, authorities, acl, passwords["replica-user"]!, options)));
-    const cluster = new TestCluster(authorities, directory, nodes, passwords);
+    const cluster = new TestCluster(authorities, directory, nodes.slice(0, count), nodes.slice(count), passwords);
     try {
       await cluster.#form(options.replicasPerMaster ?? 1);
     } catch (error) {
@@ -134,7 +140,7 @@ export class TestCluster {
 
   /** Ends all nodes and removes their files. */
   async stop(): Promise<void> {
-    await Promise.all(this.nodes.map(({ child }) => child.stop()));
+    await Promise.all([...this.nodes, ...this.spares].map(({ child }) => child.stop()));
     rmSync(this.directory, { recursive: true, force: true });
   }
 
@@ -142,7 +148,7 @@ export class TestCluster {
 
   async #form(replicasPerMaster: number): Promise<void> {
     this.#clientCert = await makeLeaf(this.authorities, "redis", { commonName: "test client" });
-    await Promise.all(this.nodes.map((node) => this.#answers(node)));
+    await Promise.all([...this.nodes, ...this.spares].map((node) => this.#answers(node)));
     const first = this.nodes[0]!.directory;
     await createCluster({
       redisCli: "/usr/bin/redis-cli",
