@@ -18,11 +18,12 @@ const CRLF_BYTES = 2;
 
 /** The keys that go to one connection, as GETs behind one another. */
 interface Group {
-  readonly exchange: Exchange;
+  /** Of those that are not taken yet. */
+  exchange: Exchange;
   /** Which of the request's keys they are, from 0 on. */
   readonly keys: readonly number[];
   readonly scanner: ReplyScanner;
-  /** Keys whose reply has come whole. */
+  /** Keys whose reply has come whole, or that go on by deliveries of their own. */
   taken: number;
   /** What has come of the next one. */
   partial: Buffer[];
@@ -86,7 +87,9 @@ export class MultiGet implements ReplyTarget, UnderWay {
         continue;
       }
       const bytes = encodeGets(request, keys);
-      connection.send(this.#group(new Exchange(this, bytes, 0, bytes.length, keys.length, now), keys));
+      const exchange = new Exchange(this, bytes, 0, bytes.length, keys.length, now);
+      this.#groups.push({ exchange, keys, scanner: new ReplyScanner(), taken: 0, partial: [] });
+      connection.send(exchange);
     }
   }
 
@@ -127,9 +130,10 @@ export class MultiGet implements ReplyTarget, UnderWay {
   redirected(exchange: Exchange, redirection: Redirection, error: Buffer): Exchange | undefined {
     const { request, rest } = cutBehindAnswered(exchange);
     if (this.#over) return rest;
-    const { keys, taken } = this.#groupOf(exchange);
-    if (rest !== undefined) this.#group(rest, keys.slice(taken + 1));
-    this.#deliver(keys[taken]!, request).resumeAfter(redirection, error);
+    const group = this.#groupOf(exchange);
+    const key = group.keys[group.taken++]!;
+    if (rest !== undefined) group.exchange = rest;
+    this.#deliver(key, request).resumeAfter(redirection, error);
     return rest;
   }
 
@@ -142,11 +146,6 @@ export class MultiGet implements ReplyTarget, UnderWay {
       this.#deliver(keys[i]!, request).resumeAfterLoss(sent, reason);
       cut = rest;
     }
-  }
-
-  #group(exchange: Exchange, keys: readonly number[]): Exchange {
-    this.#groups.push({ exchange, keys, scanner: new ReplyScanner(), taken: 0, partial: [] });
-    return exchange;
   }
 
   #groupOf(exchange: Exchange): Group {

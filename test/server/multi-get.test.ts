@@ -39,6 +39,14 @@ describe("MGET over several nodes", () => {
     assert.deepEqual(keysAsked(cluster.nodes[0]!), [keys[0], keys[2], keys[3]], "those behind it are not asked for again");
   });
 
+  test("of 40,000 keys whose slot has moved is answered: what each redirection costs does not grow with the keys behind it", async () => {
+    const tag = cluster.key(0);
+    const keys = Array.from({ length: 40_000 }, (_, i) => `{${tag}}${i}`);
+    const { client } = await cluster.open(cluster.database());
+    cluster.on(0, ([name, key]) => (name === "GET" ? cluster.redirection("MOVED", key!, 1) : null));
+    assert.equal(await client.ask("MGET", ...keys), `*${keys.length}\r\n${keys.map(valueOf).join("")}`);
+  });
+
   test("asks again for what a lost connection has not answered, of a value cut in two as well", async () => {
     const keys = mixedKeys();
     const { client } = await cluster.open(cluster.database());
