@@ -66,6 +66,8 @@ export class CommandTable {
   readonly #entries = new Map<string, CommandEntry>();
   /** Open addressing by the folded name's hash; the size is a power of two, at most half full. */
   #slots: (CommandEntry | undefined)[] = [];
+  /** Bytes of the longest name. */
+  #longest = 0;
 
   constructor(entries: Iterable<CommandEntry> = []) {
     for (const entry of entries) this.#entries.set(entry.name, entry);
@@ -90,6 +92,7 @@ export class CommandTable {
 
   /** The command whose name is `buffer[start, end)`, ASCII letters without case. */
   find(buffer: Buffer, start: number, end: number): CommandEntry | undefined {
+    if (end - start > this.#longest) return undefined;
     const mask = this.#slots.length - 1;
     let hash = end - start;
     for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + toLower(buffer[i]!)) | 0;
@@ -104,6 +107,7 @@ export class CommandTable {
     while (size < 2 * this.#entries.size) size *= 2;
     this.#slots = new Array<CommandEntry | undefined>(size).fill(undefined);
     for (const entry of this.#entries.values()) {
+      this.#longest = Math.max(this.#longest, entry.name.length);
       let hash = entry.name.length;
       for (let i = 0; i < entry.name.length; i++) hash = (Math.imul(hash, 31) + entry.name.charCodeAt(i)) | 0;
       let at = hash & (size - 1);

@@ -4,6 +4,8 @@ import type { CommandEntry, CommandTable, KeySpec } from "./command-table.ts";
 
 /** No index: index 0 is the command's name and never a key. */
 const NONE = 0;
+/** No name of a command or subcommand has so many bytes. */
+export const MOST_WORD_BYTES = 256;
 
 /**
  * Index among the arguments of the first key that `request` names, or 0 where it names none.
@@ -80,8 +82,17 @@ export function argument(request: Request, index: number): Buffer {
   return frame.subarray(start + offsets[2 * index]!, start + offsets[2 * index + 1]!);
 }
 
+/**
+ * Argument `index` of `request` as a word, its ASCII letters in lower case: to be compared with names of commands and the like. Of a
+ * longer one than any name is, only the beginning is read.
+ */
+export function argumentWord({ frame, start, offsets }: Request, index: number): string {
+  const from = start + offsets[2 * index]!;
+  return frame.toString("latin1", from, Math.min(start + offsets[2 * index + 1]!, from + MOST_WORD_BYTES)).toLowerCase();
+}
+
 function argumentAsCount(request: Request, index: number): number {
   if (index >= request.argc) return 0;
-  const digits = argument(request, index).toString("latin1");
+  const digits = argumentWord(request, index);
   return /^[0-9]{1,9}$/.test(digits) ? Number(digits) : 0;
 }

@@ -1,5 +1,5 @@
 import type { Request } from "../resp/request-parser.ts";
-import { argument } from "./keys.ts";
+import { argumentWord } from "./keys.ts";
 import type { Plan } from "./plan.ts";
 import { notSubscribed, refusal, SESSION_PLANS } from "./plan.ts";
 import type { Profile } from "./profile.ts";
@@ -34,8 +34,8 @@ const NOT_OFFERED = new Set(["hello", "monitor", "sync", "psync", "replconf", "c
  * @param own whether the session already has a connection of its own
  */
 export function planStandalone(request: Request, profile: Profile, own: boolean): StandalonePlan {
-  const name = argument(request, 0).toString("latin1").toLowerCase();
-  const sub = request.argc > 1 ? `${name}|${argument(request, 1).toString("latin1").toLowerCase()}` : name;
+  const name = argumentWord(request, 0);
+  const sub = request.argc > 1 ? `${name}|${argumentWord(request, 1)}` : name;
   const session = SESSION_PLANS.get(name);
   if (session !== undefined) return session;
   if (NOT_OFFERED.has(name) || NOT_OFFERED.has(sub)) return refusal(profile);

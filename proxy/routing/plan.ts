@@ -1,7 +1,7 @@
 import { encodeArray, encodeCommand, encodeError } from "../resp/encoder.ts";
 import type { Request } from "../resp/request-parser.ts";
 import type { CommandEntry, CommandTable } from "./command-table.ts";
-import { argument, argumentSpells, entryOf, firstKeyIndex } from "./keys.ts";
+import { argument, argumentSpells, argumentWord, entryOf, firstKeyIndex } from "./keys.ts";
 import type { Merge } from "./merge.ts";
 import { mergeOfPolicy } from "./merge.ts";
 import type { Profile } from "./profile.ts";
@@ -60,7 +60,7 @@ export const SESSION_PLANS: ReadonlyMap<string, Plan> = new Map([
 /** Cluster mode: the plan for `request` under `profile`, by what the server says of its commands. */
 export function planCluster(request: Request, table: CommandTable, profile: Profile): Plan {
   const entry = entryOf(table, request);
-  const name = entry?.name ?? argument(request, 0).toString("latin1").toLowerCase();
+  const name = entry?.name ?? argumentWord(request, 0);
   const session = SESSION_PLANS.get(name);
   if (session !== undefined) return session;
   if (profile.refused.has(name)) return refusal(profile);
@@ -108,7 +108,7 @@ function mayWait(entry: CommandEntry, request: Request): boolean {
 
 function subcommandOf(entry: CommandEntry, request: Request): string | undefined {
   if (request.argc < 2 || (entry.subcommands.size === 0 && entry.name !== "script")) return undefined;
-  return argument(request, 1).toString("latin1").toLowerCase();
+  return argumentWord(request, 1);
 }
 
 /** Whether Redis itself would take so many arguments; if not, its own error text is wanted, which any node gives. */

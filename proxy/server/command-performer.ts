@@ -5,7 +5,7 @@ import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import type { UserConnections } from "../cluster/user-connections.ts";
 import { encodeError, encodeSimple } from "../resp/encoder.ts";
 import type { Request } from "../resp/request-parser.ts";
-import { argument, argumentSpells, entryOf, keyIndexes } from "../routing/keys.ts";
+import { argument, argumentSpells, entryOf, keyIndexes, MOST_WORD_BYTES } from "../routing/keys.ts";
 import { planCluster } from "../routing/plan.ts";
 import { planStandalone } from "../routing/plan-standalone.ts";
 import type { StandalonePlan } from "../routing/plan-standalone.ts";
@@ -20,6 +20,8 @@ import type { Subscription } from "./subscription.ts";
 
 const OK = encodeSimple("OK");
 const RESET = encodeSimple("RESET");
+/** For what any node may answer. */
+const ANYWHERE = { kind: "forward", slot: undefined, readonly: false } as const;
 
 /** What a command that is performed asks of its session. */
 export interface PerformerHost {
@@ -351,13 +353,18 @@ export class CommandPerformer {
 
   #lookUp(request: Request, users: UserConnections): void {
     const { database, hold, release, send } = this.#host;
+    const name = argument(request, 0);
+    if (name.length >= MOST_WORD_BYTES) {
+      this.perform(request, ANYWHERE);
+      return;
+    }
     hold();
-    void database.learnCommand(argument(request, 0), users).then(() => {
+    void database.learnCommand(name, users).then(() => {
       // The client has left meanwhile, and its login with it.
       if (this.#host.login.ended) return;
       const plan = this.plan(request);
       // Still unknown: Redis's own error text is the answer, and any node gives it.
-      this.perform(request, plan.kind === "unknown" ? { kind: "forward", slot: undefined, readonly: false } : plan);
+      this.perform(request, plan.kind === "unknown" ? ANYWHERE : plan);
       send();
       release();
     });

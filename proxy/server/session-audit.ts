@@ -6,7 +6,7 @@ import { EMPTY } from "../resp/bytes.ts";
 import { FrameReader } from "../resp/frame-reader.ts";
 import type { Request } from "../resp/request-parser.ts";
 import type { CommandEntry, CommandTable } from "../routing/command-table.ts";
-import { argument, entryOf, keyIndexes } from "../routing/keys.ts";
+import { argumentWord, entryOf, keyIndexes } from "../routing/keys.ts";
 import type { CommandStats } from "./command-stats.ts";
 import type { Logger } from "./log.ts";
 import type { SessionObserver } from "./session-options.ts";
@@ -116,7 +116,7 @@ function outcomeOf(exchange: Exchange, index: number): string {
 export function commandOf(request: Request, table: CommandTable): CommandEntry | undefined {
   const entry = entryOf(table, request);
   if (entry === undefined || entry.subcommands.size === 0 || request.argc < 2) return entry;
-  return entry.subcommands.get(argument(request, 1).toString("latin1").toLowerCase()) ?? entry;
+  return entry.subcommands.get(argumentWord(request, 1)) ?? entry;
 }
 
 /** One for all, as the audit keeps nothing of it: this is called for every command. */

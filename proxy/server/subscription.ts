@@ -4,7 +4,7 @@ import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import { ReplyScanner } from "../resp/reply-scanner.ts";
 import type { Request } from "../resp/request-parser.ts";
 import type { Address } from "../routing/topology.ts";
-import { argument } from "../routing/keys.ts";
+import { argumentWord } from "../routing/keys.ts";
 import { errorWord } from "../resp/error-word.ts";
 
 /** What a subscription tells its session. */
@@ -143,7 +143,7 @@ export class Subscription implements ReplyTarget {
   }
 
   #expect(request: Request, then?: () => void): void {
-    const name = argument(request, 0).toString("latin1").toLowerCase();
+    const name = argumentWord(request, 0);
     const all = /^([ps]?)unsubscribe$/.exec(name)?.[1];
     const many = /^[ps]?(un)?subscribe$/.test(name) && request.argc > 1;
     this.#owed.push({

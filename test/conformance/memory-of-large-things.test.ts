@@ -98,6 +98,7 @@ async function fillKeys(mebibytes: number): Promise<void> {
 /** In one pipeline. What the proxy holds does not grow with it. */
 const requests = sized(100_000, 1_000_000);
 const valueMebibytes = sized(128, 512);
+const nameMebibytes = 64;
 const keysMebibytes = sized(100, 1_000);
 
 test(`a value of ${valueMebibytes} MiB is held once while it comes in, and what is sent on of it is not held again`, async (context) => {
@@ -114,6 +115,17 @@ test(`a value of ${valueMebibytes} MiB passes to a client that reads without bei
     const client = await RawConnection.open(proxy);
     client.send("GET", "large");
     assert.equal(await skip(client, 1), valueMebibytes * mebibyte + `$${valueMebibytes * mebibyte}\r\n\r\n`.length);
+    client.close();
+  });
+});
+
+test(`a command's name of ${nameMebibytes} MiB costs no more than a value of that size: no node is asked what it may be`, async (context) => {
+  await grows(context, 2 * nameMebibytes, async (proxy) => {
+    const client = await RawConnection.open(proxy);
+    client.write(`*2\r\n$${nameMebibytes * mebibyte}\r\n`);
+    client.write(Buffer.alloc(nameMebibytes * mebibyte, "n"));
+    client.write("\r\n$1\r\nk\r\n");
+    assert.match(await client.reply(limitMs), /^-ERR unknown command 'n{128}', with args beginning with: 'k' /);
     client.close();
   });
 });

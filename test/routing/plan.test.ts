@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CommandTable, parseCommandReply } from "../../proxy/routing/command-table.ts";
 import { planCluster } from "../../proxy/routing/plan.ts";
+import { planStandalone } from "../../proxy/routing/plan-standalone.ts";
 import { GUIDE_PROFILE } from "../../proxy/routing/profile.ts";
 import { encodeCommand } from "../../proxy/resp/encoder.ts";
 import { FrameReader } from "../../proxy/resp/frame-reader.ts";
@@ -32,3 +33,11 @@ for (const [command, kind] of [
     assert.equal(planCluster(request, table, GUIDE_PROFILE).kind, kind);
   });
 }
+
+test("an argument that is too long to be a string is planned like any other: the largest that Redis takes is longer than one of V8", () => {
+  const bytes = Buffer.concat([Buffer.from("*2\r\n$4\r\nECHO\r\n$536870912\r\n"), Buffer.alloc(536_870_912), Buffer.from("\r\n")]);
+  const request = new FrameReader();
+  request.read(bytes, 0);
+  assert.deepEqual(planStandalone(request, GUIDE_PROFILE, false), { kind: "forward", slot: undefined, readonly: false });
+  assert.equal(planCluster(request, table, GUIDE_PROFILE).kind, "unknown");
+});
