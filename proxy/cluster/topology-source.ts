@@ -8,6 +8,11 @@ import type { UserConnections } from "./user-connections.ts";
 const ANSWER_MS = 2_000;
 /** How long the others are waited for once the first has answered and a majority is still missing. */
 const MAJORITY_MS = 500;
+/**
+ * And once a majority has answered: after a failover it is the others that say what is new, if only the two nodes that have changed
+ * places, while those that have yet to hear of it answer sooner.
+ */
+const LATE_MS = 50;
 
 /** Nobody could be asked; `message` says why, for each node. */
 export class NoTopologyError extends Error {
@@ -28,7 +33,7 @@ export interface Survey {
 }
 
 /**
- * Asks the nodes at `addresses` side by side for CLUSTER NODES, until a majority has answered, or those that will have.
+ * Asks the nodes at `addresses` side by side for CLUSTER NODES, until all have answered, or a majority and those that soon do.
  *
  * @param guests those known so far
  * @throws NoTopologyError where not one gave a view with slots in it
@@ -39,14 +44,15 @@ export async function survey(connections: UserConnections, addresses: readonly A
   await new Promise<void>((resolve) => {
     let open = addresses.length;
     let timer: NodeJS.Timeout | undefined;
+    let waitMs = Infinity;
     const settle = (): void => {
       open--;
-      if (open > 0 && views.length * 2 <= addresses.length) {
-        if (views.length > 0) timer ??= setTimeout(resolve, MAJORITY_MS);
-        return;
-      }
+      const limitMs = views.length * 2 > addresses.length ? LATE_MS : views.length > 0 ? MAJORITY_MS : Infinity;
+      if (open > 0 && limitMs >= waitMs) return;
       clearTimeout(timer);
-      resolve();
+      waitMs = limitMs;
+      if (open === 0) resolve();
+      else timer = setTimeout(resolve, limitMs);
     };
     for (const address of addresses) {
       view(connections, address).then((nodes) => views.push(nodes), (error: unknown) => {

@@ -172,7 +172,7 @@ export class MockCluster {
       case "COMMAND":
         return first === "" ? resp(commands.map(([word, arity, flags, from, to]) => [word, arity, flags.split(" "), from, to, from > 0 ? 1 : 0])) : "*1\r\n*-1\r\n";
       case "CLUSTER":
-        return resp(this.#clusterNodes());
+        return this.clusterNodes();
       case "PING":
         return "+PONG\r\n";
       case "GET":
@@ -184,13 +184,13 @@ export class MockCluster {
     }
   };
 
-  #clusterNodes(): string {
-    return this.nodes
-      .map((node, index) => {
-        const { host, port } = node.address;
-        return `${String(index).repeat(40)} ${host}:${port}@${port} master - 0 0 ${this.epoch} connected ${this.#ranges(index).join(" ")}`;
-      })
-      .join("\n");
+  /** A node's answer to CLUSTER NODES, as things are now. */
+  clusterNodes(): string {
+    const lines = this.nodes.map((node, index) => {
+      const { host, port } = node.address;
+      return `${String(index).repeat(40)} ${host}:${port}@${port} master - 0 0 ${this.epoch} connected ${this.#ranges(index).join(" ")}`;
+    });
+    return resp(lines.join("\n"));
   }
 
   #ranges(index: number): string[] {
