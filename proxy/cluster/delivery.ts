@@ -64,6 +64,8 @@ export interface Parcel {
   readonly readonly: boolean;
   /** On a connection that nobody else uses meanwhile. */
   readonly exclusive: boolean;
+  /** A request that is sent right before it on the same connection, and whose reply is nobody's. */
+  readonly before?: Buffer;
   /** Whom it is for in place of the slot's owner: a command for every master. Where the shard is gone, the reply is an empty buffer. */
   readonly shard?: Shard;
 }
@@ -236,13 +238,14 @@ export class Delivery implements ReplyTarget {
     else this.#send(exclusive ? connections.lend(master) : connections.to(master), exclusive);
   }
 
-  #send(connection: UpstreamConnection | undefined, lent: boolean): void {
+  #send(connection: UpstreamConnection | undefined, lent: boolean, before = this.#parcel.before): void {
     if (connection === undefined) {
       this.#later();
       return;
     }
     if (lent) this.#lent = connection;
     const { request } = this.#parcel;
+    if (before !== undefined) connection.send(new Exchange(IGNORED, before, 0, before.length, 1, performance.now()));
     connection.send(new Exchange(this, request, 0, request.length, 1, performance.now()));
   }
 
@@ -277,8 +280,7 @@ export class Delivery implements ReplyTarget {
     const { connections } = this.#context;
     const { exclusive } = this.#parcel;
     const connection = exclusive ? connections.lend(redirection) : connections.to(redirection);
-    connection?.send(new Exchange(IGNORED, ASKING, 0, ASKING.length, 1, performance.now()));
-    this.#send(connection, exclusive);
+    this.#send(connection, exclusive, ASKING);
   }
 
   #lost(sent: boolean, reason: UpstreamError): void {
@@ -364,7 +366,7 @@ export class Delivery implements ReplyTarget {
   }
 }
 
-/** Takes the reply to ASKING, which says nothing that the reply behind it does not say better. */
+/** Takes the reply to what is sent before a request, as ASKING is, which says nothing that the reply behind it does not say better. */
 const IGNORED: ReplyTarget = {
   deliver: () => undefined,
   redirected: () => undefined,

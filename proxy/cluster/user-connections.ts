@@ -1,3 +1,4 @@
+import { encodeCommand } from "../resp/encoder.ts";
 import type { Address, Topology } from "../routing/topology.ts";
 import { addressKey, ownerOf } from "../routing/topology.ts";
 import { loginVerdict } from "./login-reply.ts";
@@ -77,6 +78,11 @@ export class UserConnections {
   set topology(topology: Topology) {
     this.#topology = topology;
     this.#byOwner = [];
+  }
+
+  /** The login that all its connections begin with, as a request. */
+  get login(): Buffer {
+    return encodeCommand(["AUTH", ...(this.#options.auth ?? [])]);
   }
 
   /** Connections open now, of both kinds. */

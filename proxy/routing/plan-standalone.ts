@@ -21,6 +21,9 @@ const WAITING = new Set(
   "blpop brpop brpoplpush blmove blmpop bzpopmin bzpopmax bzmpop xread xreadgroup wait waitaof script|kill function|kill".split(" "),
 );
 
+/** Those of them that wait until replicas, or the disk, have what their connection has written: on another one that is nothing. */
+const FOR_WRITES = new Set(["wait", "waitaof"]);
+
 /**
  * Commands whose replies are no replies: a stream of commands (MONITOR), a replication stream, or a protocol other than
  * RESP2 (HELLO, refused in the guide's system too).
@@ -44,6 +47,7 @@ export function planStandalone(request: Request, profile: Profile, own: boolean)
     return { kind: "answer", reply: notSubscribed(request, name), refused: false };
   }
   if (!own && (STATEFUL.has(name) || STATEFUL.has(sub))) return { kind: "own" };
+  if (!own && FOR_WRITES.has(name)) return { kind: "wait", slot: undefined, forWrites: true };
   if (WAITING.has(name) || WAITING.has(sub)) return { kind: "wait", slot: undefined };
   return { kind: "forward", slot: undefined, readonly: false };
 }

@@ -14,8 +14,8 @@ export type Plan =
    * `countsSubscribers`: not before those who are about to subscribe have.
    */
   | { readonly kind: "forward"; readonly slot: number | undefined; readonly readonly: boolean; readonly countsSubscribers?: boolean }
-  /** The same on a connection of its own while it lasts: the command may wait. */
-  | { readonly kind: "wait"; readonly slot: number | undefined }
+  /** The same on a connection of its own while it lasts: the command may wait. `forWrites`: for those of its connection to have got on. */
+  | { readonly kind: "wait"; readonly slot: number | undefined; readonly forWrites?: boolean }
   /**
    * To every master; `frame` is what is sent in place of the request, where that differs. `exclusive`: on connections of
    * their own, because the replies are large, or because the shared ones may be held up by the very thing it is to end.

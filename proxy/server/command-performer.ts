@@ -1,5 +1,5 @@
 import type { Database } from "../cluster/database.ts";
-import type { DeliveryContext } from "../cluster/delivery.ts";
+import type { DeliveryContext, Parcel } from "../cluster/delivery.ts";
 import type { Exchange } from "../cluster/exchange.ts";
 import type { UpstreamConnection } from "../cluster/upstream-connection.ts";
 import type { UserConnections } from "../cluster/user-connections.ts";
@@ -174,7 +174,8 @@ export class CommandPerformer {
         return;
       case "wait":
         this.#host.drained(() => {
-          this.#wait(request, plan.slot ?? this.#host.homeSlot);
+          if (plan.forWrites === true) this.#waitForWrites(request, users);
+          else this.#wait(request, plan.slot ?? this.#host.homeSlot);
         });
         return;
       case "everyMaster":
@@ -293,7 +294,7 @@ export class CommandPerformer {
   }
 
   /** Sends one request by a delivery, and takes no other until it is answered. */
-  #deliverAlone(request: Request, how: { slot: number; readonly: boolean; exclusive: boolean }): void {
+  #deliverAlone(request: Request, how: Omit<Parcel, "request">): void {
     const place = this.#host.place(request);
     this.#host.deliveries.alone(place, { ...how, request: request.frame.subarray(request.start, request.end) }, () => {
       this.#waiting = false;
@@ -320,20 +321,30 @@ export class CommandPerformer {
   }
 
   /** Has a command wait in Redis for as long as the client does: nothing may be taken from Redis for one who has gone. */
-  #wait(request: Request, slot: number): void {
+  #wait(request: Request, slot: number, before?: Buffer): void {
     if (this.#host.leaving()) {
       this.#host.finish();
       return;
     }
     this.#waiting = true;
     if (this.#own === undefined) {
-      this.#deliverAlone(request, { slot, readonly: false, exclusive: true });
+      this.#deliverAlone(request, { slot, readonly: false, exclusive: true, ...(before && { before }) });
       return;
     }
     this.#host.forward(this.#own, request);
     this.#host.drained(() => {
       this.#waiting = false;
     });
+  }
+
+  /**
+   * WAIT is for all that was written before the last command of its connection (redis `server.c`, `processCommand`): a login right
+   * before it takes in what the client has written by others. Servers that know WAITAOF (from Redis 7.2) count writes only.
+   */
+  #waitForWrites(request: Request, users: UserConnections): void {
+    const { database, homeSlot } = this.#host;
+    if (database.table.get("waitaof") === undefined) this.#wait(request, homeSlot, users.login);
+    else this.#fail(request, "a client can wait for what it writes by a connection of its own only; SELECT gives it one");
   }
 
   #takeOwn(request: Request, users: UserConnections): void {

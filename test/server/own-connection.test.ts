@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parseCommandReply } from "../../proxy/routing/command-table.ts";
 import { MockCluster } from "../support/mock-cluster.ts";
 
 test("a command that leaves state behind never goes to the connection that others share, where no other can be had", async () => {
@@ -16,6 +17,23 @@ test("a command that leaves state behind never goes to the connection that other
     assert.match(await client.ask("MULTI"), /^-ERR Teleport: the server cannot be reached/);
     assert.deepEqual(cluster.nodes[0]!.got("MULTI"), []);
     assert.equal((await client.ask("GET", "a"))[0], "$");
+  } finally {
+    cluster.close();
+  }
+});
+
+test("where a server counts what a connection has written, and nothing else, WAIT is for a client that has one of its own", async () => {
+  const cluster = await MockCluster.start(1);
+  try {
+    const database = cluster.database({ mode: "standalone" });
+    const { client } = await cluster.open(database);
+    database.table.add(parseCommandReply([["waitaof", 4, [], 0, 0, 0]], new Set()));
+    await client.ask("SET", "a", "b");
+    assert.match(await client.ask("WAIT", "1", "0"), /^-ERR Teleport: a client can wait for what it writes by a connection of its own only/);
+    assert.deepEqual(cluster.nodes[0]!.got("WAIT"), []);
+    await client.ask("SELECT", "0");
+    await client.ask("WAIT", "1", "0");
+    assert.deepEqual(cluster.nodes[0]!.got("WAIT"), ["WAIT 1 0"]);
   } finally {
     cluster.close();
   }
