@@ -66,8 +66,9 @@ export class RequestParser implements Request {
   #limit = 0;
   /** Whether #buffer was made here, with room behind #limit, rather than pushed. */
   #growable = false;
-  /** What lies behind the frame that #buffer ends with, in the chunk that its last bytes came in. */
-  #rest: Buffer = EMPTY;
+  /** What lies behind the frame that #buffer ends with: in the chunk that its last bytes came in, and those after it. */
+  #rest: Buffer[] = [];
+  #restBytes = 0;
   /** Arguments announced by the header of the frame being parsed; 0 while its header is not read. */
   #expected = 0;
   #found = 0;
@@ -85,13 +86,13 @@ export class RequestParser implements Request {
 
   /** Bytes received that belong to no frame handed on yet. */
   get buffered(): number {
-    return this.#limit - this.#frameStart + this.#rest.length;
+    return this.#limit - this.#frameStart + this.#restBytes;
   }
 
   /** Takes the next bytes. `chunk` is kept, not copied, where it can be: its owner must not write to it again. */
   push(chunk: Buffer): void {
-    if (this.#rest.length > 0) {
-      this.#rest = Buffer.concat([this.#rest, chunk]);
+    if (this.#restBytes > 0) {
+      this.#postpone(chunk);
       return;
     }
     const left = this.#limit - this.#frameStart;
@@ -105,7 +106,7 @@ export class RequestParser implements Request {
     if (room < taken) this.#relocate(left, taken);
     chunk.copy(this.#buffer, this.#limit, 0, taken);
     this.#limit += taken;
-    if (taken < chunk.length) this.#rest = chunk.subarray(taken);
+    if (taken < chunk.length) this.#postpone(chunk.subarray(taken));
   }
 
   /**
@@ -115,9 +116,10 @@ export class RequestParser implements Request {
    * @throws ProtocolError where the bytes can be no command; the parser is then of no further use
    */
   next(): boolean {
-    if (this.#cursor === this.#limit && this.#rest.length > 0) {
-      this.#begin(this.#rest);
-      this.#rest = EMPTY;
+    if (this.#cursor === this.#limit && this.#restBytes > 0) {
+      this.#begin(this.#rest.length === 1 ? this.#rest[0]! : Buffer.concat(this.#rest));
+      this.#rest = [];
+      this.#restBytes = 0;
     }
     if (this.#expected === 0 && this.#whole()) return true;
     for (;;) {
@@ -140,6 +142,11 @@ export class RequestParser implements Request {
       }
       return this.#arguments();
     }
+  }
+
+  #postpone(bytes: Buffer): void {
+    this.#rest.push(bytes);
+    this.#restBytes += bytes.length;
   }
 
   /** All before these bytes is handed on. */

@@ -107,6 +107,24 @@ describe("a request parser", () => {
     assert.ok(copies < 0.3, `${copies.toFixed(2)} copies of each byte`);
   });
 
+  test("joins what comes while no command is taken once, however many chunks it comes in", (context) => {
+    const joined = context.mock.method(Buffer, "concat");
+    const ping = encodeCommand(["PING"]);
+    const frames = Buffer.concat([encodeCommand(["SET", "k", Buffer.alloc(1_000, "x")]), ...Array.from({ length: 10_000 }, () => ping)]);
+    joined.mock.resetCalls();
+    const parser = new RequestParser(LIMITS);
+    for (const [i, chunk] of pieces(frames, 999).entries()) {
+      parser.push(chunk);
+      if (i === 0) assert.equal(parser.next(), false, "the first is not whole yet");
+    }
+    assert.equal(parser.buffered, frames.length);
+    let found = 0;
+    while (parser.next()) found++;
+    assert.equal(found, 10_001);
+    const bytes = joined.mock.calls.reduce((sum, { result }) => sum + (result?.length ?? 0), 0);
+    assert.ok(bytes <= frames.length, `${bytes} bytes joined of ${frames.length}`);
+  });
+
   test("parses a frame of a megabyte that comes in small pieces in time that grows with its size", () => {
     const frame = encodeCommand(["SET", "k", Buffer.alloc(1_000_000, "x")]);
     const parsed = readRequests(pieces(frame, 100), { ...LIMITS, maxBulkBytes: 2_000_000 });
