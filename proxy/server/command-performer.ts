@@ -179,7 +179,7 @@ export class CommandPerformer {
         });
         return;
       case "everyMaster":
-        this.#afterDrainIf(plan.exclusive, () => {
+        this.#host.drained(() => {
           this.#onceSurveyed(() => {
             this.#askAll(request, plan, context);
           });
@@ -301,7 +301,10 @@ export class CommandPerformer {
     });
   }
 
-  /** Asks every master. On connections of its own it is not in line with what comes behind it, so that has to wait. */
+  /**
+   * Asks every master, while no other request of the client is under way: where one of them must be asked again, or on connections
+   * of its own, it would not be in line with what comes behind it, and it may be about all keys.
+   */
   #askAll(request: Request, plan: Parameters<typeof fanOut>[3], context: DeliveryContext): void {
     const { database, deliveries, hold, release } = this.#host;
     const place = this.#host.place(request);
@@ -310,11 +313,11 @@ export class CommandPerformer {
       deliveries.stream(place, (out, order) => new Concatenation(context, database.topology, bytes, out, order));
       return;
     }
-    if (plan.exclusive) hold();
+    hold();
     deliveries.collect(place, (settle, order) => {
       const settleAll = (reply: Buffer): void => {
         settle(reply);
-        if (plan.exclusive) release();
+        release();
       };
       return fanOut(context, database.topology, request, plan, settleAll, order);
     });
@@ -379,11 +382,6 @@ export class CommandPerformer {
       send();
       release();
     });
-  }
-
-  #afterDrainIf(condition: boolean, then: () => void): void {
-    if (condition) this.#host.drained(then);
-    else then();
   }
 
   /** Runs `then` when it is known who the masters are; until then no other request is taken. */

@@ -66,7 +66,7 @@ export class SessionDeliveries {
     }).start();
   }
 
-  /** Has several deliveries make one reply. The client's next requests wait only where one of them must be sent again. */
+  /** Has several deliveries make one reply. Where one of them must be sent again, the client's next requests wait. */
   collect(place: Exchange, start: (settle: (reply: Buffer) => void, order: Order) => readonly UnderWay[]): void {
     let deliveries = NONE;
     const settle = (reply: Buffer): void => {

@@ -102,3 +102,30 @@ async function letPipelinesBeDeep(client: Awaited<ReturnType<typeof cluster.open
   client.write(Buffer.concat(Array.from({ length: 4 * depth }, () => encodeCommand(["GET", key]))));
   await client.replies(4 * depth);
 }
+
+test("FLUSHALL, which is about all keys, comes behind the writes before it and before those behind it, though a node answers some later", async () => {
+  const key = cluster.key(0);
+  const executed: string[] = [];
+  let loading = 2;
+  cluster.on(0, ([name]) => {
+    if (name !== "SET" && name !== "FLUSHALL") return null;
+    if (loading-- > 0) return "-LOADING Redis is loading the dataset in memory\r\n";
+    executed.push(name);
+    return "+OK\r\n";
+  });
+  const { client } = await cluster.open(cluster.database());
+  client.write(`SET ${key} before\r\nFLUSHALL\r\nSET ${key} behind\r\n`);
+  assert.deepEqual(await client.replies(3), ["+OK\r\n", "+OK\r\n", "+OK\r\n"]);
+  assert.deepEqual(executed, ["SET", "FLUSHALL", "SET"]);
+  loading = 0;
+  executed.length = 0;
+  cluster.on(0, ([name]) => {
+    if (name !== "SET" && name !== "FLUSHALL") return null;
+    if (name === "FLUSHALL" && loading++ === 0) return "-LOADING Redis is loading the dataset in memory\r\n";
+    executed.push(name);
+    return "+OK\r\n";
+  });
+  client.write(`FLUSHALL\r\nSET ${key} behind\r\n`);
+  assert.deepEqual(await client.replies(2), ["+OK\r\n", "+OK\r\n"]);
+  assert.deepEqual(executed, ["FLUSHALL", "SET"]);
+});
