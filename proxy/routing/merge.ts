@@ -12,7 +12,7 @@ export type Merge =
   | "logicalOr"
   /** Arrays behind one another, in the order of the nodes. */
   | "concatenate"
-  /** One reply that is not nil, where there is one. */
+  /** Any one of the replies that are not nil, where there are some; which, chance decides. */
   | "anyValue";
 
 const POLICIES: Readonly<Record<string, Merge>> = {
@@ -41,8 +41,10 @@ export function mergeReplies(merge: Merge, replies: readonly Buffer[]): Buffer {
   switch (merge) {
     case "allSucceeded":
       return replies[0]!;
-    case "anyValue":
-      return replies.find((reply) => !isNil(reply)) ?? replies[0]!;
+    case "anyValue": {
+      const values = replies.filter((reply) => !isNil(reply));
+      return values[Math.floor(Math.random() * values.length)] ?? replies[0]!;
+    }
     case "concatenate":
       return concatenate(replies);
     default:
