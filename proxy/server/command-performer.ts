@@ -202,7 +202,10 @@ export class CommandPerformer {
         return;
       case "own":
         this.#host.drained(() => {
-          this.#takeOwn(request, users);
+          // A connection of its own is told LOADING as it is: what was sent behind that cannot be taken back.
+          deliveries.onceServed(this.#host.homeSlot, () => {
+            this.#takeOwn(request, users);
+          });
         });
         return;
       case "unknown":

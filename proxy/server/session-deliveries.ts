@@ -2,7 +2,7 @@ import type { Database } from "../cluster/database.ts";
 import { Delivery } from "../cluster/delivery.ts";
 import type { DeliveryContext, Order, Parcel } from "../cluster/delivery.ts";
 import type { Exchange } from "../cluster/exchange.ts";
-import { encodeError } from "../resp/encoder.ts";
+import { encodeCommand, encodeError } from "../resp/encoder.ts";
 import { FrameReader } from "../resp/frame-reader.ts";
 import { argument, keyIndexes } from "../routing/keys.ts";
 import { planCluster } from "../routing/plan.ts";
@@ -12,6 +12,7 @@ import { commandOf } from "./session-audit.ts";
 import { Turns } from "./turns.ts";
 import type { Touched } from "./turns.ts";
 
+const PING = encodeCommand(["PING"]);
 const NOAUTH = encodeError("NOAUTH Authentication required.");
 const NONE: readonly UnderWay[] = [];
 /** Keys that are alike so far count as one. */
@@ -115,6 +116,19 @@ export class SessionDeliveries {
     if (this.#host.context() === undefined) settle(NOAUTH);
     else resume(this.#begin({ request, ...this.#destination(request), exclusive: false }, settle, this.#turns));
     this.#turns.settled();
+  }
+
+  /**
+   * Runs `then` when the owner of `slot` answers (neither is it down, nor does it load its data), or has not for as long as a request
+   * is kept trying; until then no other request is taken.
+   */
+  onceServed(slot: number, then: () => void): void {
+    const { hold, release } = this.#host;
+    hold();
+    this.#begin({ request: PING, slot, readonly: true, exclusive: false }, () => {
+      then();
+      release();
+    }).start();
   }
 
   /** The last `count` of the answered requests of `exchange` were answered now: some may wait for their turn that came before them. */

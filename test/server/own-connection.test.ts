@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseCommandReply } from "../../proxy/routing/command-table.ts";
 import { MockCluster } from "../support/mock-cluster.ts";
 
@@ -34,6 +35,26 @@ test("where a server counts what a connection has written, and nothing else, WAI
     await client.ask("SELECT", "0");
     await client.ask("WAIT", "1", "0");
     assert.deepEqual(cluster.nodes[0]!.got("WAIT"), ["WAIT 1 0"]);
+  } finally {
+    cluster.close();
+  }
+});
+
+test("a command that leaves state behind waits for a server that is down, or loads its data, as others do", async () => {
+  const cluster = await MockCluster.start(1);
+  try {
+    const { client } = await cluster.open(cluster.database({ mode: "standalone" }));
+    const node = cluster.nodes[0]!;
+    let loaded = false;
+    cluster.on(0, ([name]) => (loaded || name === "AUTH" || name === "SELECT" ? null : "-LOADING Redis is loading the dataset in memory\r\n"));
+    node.stop();
+    client.send("SELECT", "1");
+    client.send("GET", "a");
+    await pause(200);
+    await node.restart();
+    await pause(400);
+    loaded = true;
+    assert.deepEqual(await client.replies(2), ["+OK\r\n", "$10\r\nvalue of a\r\n"]);
   } finally {
     cluster.close();
   }
