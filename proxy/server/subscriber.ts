@@ -8,6 +8,8 @@ import type { StandalonePlan } from "../routing/plan-standalone.ts";
 import type { PerformerHost } from "./command-performer.ts";
 import { Subscription } from "./subscription.ts";
 
+const UNSUBSCRIBING = ["unsubscribe", "punsubscribe", "sunsubscribe"] as const;
+
 /** What subscriptions ask of their session. */
 type SubscriberHost = Pick<PerformerHost, "database" | "observer" | "hold" | "release" | "write" | "subscriptionAnswered" | "finish">;
 
@@ -109,7 +111,7 @@ export class Subscriber {
       subscription.answer(request, refusal, false);
       return;
     }
-    const mayBeTheLast = argumentSpells(request, 0, "unsubscribe");
+    const mayBeTheLast = UNSUBSCRIBING.some((name) => argumentSpells(request, 0, name));
     if (!mayBeTheLast) {
       subscription.forward(request);
       return;

@@ -110,6 +110,20 @@ test("a standalone server has what a cluster behind one address cannot: transact
   }
 });
 
+for (const kind of ["", "P", "S"]) {
+  test(`what a client sends behind ${kind}UNSUBSCRIBE goes to the database that it has selected, without waiting for the answer`, async () => {
+    const client = await openStandalone();
+    try {
+      const channel = `${kind.toLowerCase()}channel`;
+      client.write(`SELECT 5\r\n${kind}SUBSCRIBE ${channel}\r\n${kind}UNSUBSCRIBE ${channel}\r\nSET selected 5\r\nSELECT 0\r\nGET selected\r\nSELECT 5\r\nGETDEL selected\r\n`);
+      const [, , , ...replies] = await client.replies(8);
+      assert.deepEqual(replies, ["+OK\r\n", "+OK\r\n", "$-1\r\n", "+OK\r\n", "$1\r\n5\r\n"]);
+    } finally {
+      client.close();
+    }
+  });
+}
+
 test("where a standalone server ends a connection, so ends the one of the client that had it for itself, before it asks for anything more", async () => {
   const [client, other] = await Promise.all([openStandalone(), openStandalone()]);
   try {
