@@ -90,6 +90,11 @@ export class UserConnections {
     return this.#shared.size + this.#lent.size + [...this.#idle.values()].reduce((sum, list) => sum + list.length, 0);
   }
 
+  /** Whether somebody has a connection for itself. */
+  get lends(): boolean {
+    return this.#lent.size > 0;
+  }
+
   /** The shared connection to the owner of `slot`; undefined where nobody owns it or the owner cannot be reached just now. */
   forSlot(slot: number): UpstreamConnection | undefined {
     const owner = this.#topology.owners[slot]!;

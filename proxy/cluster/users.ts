@@ -91,6 +91,9 @@ export class Users {
         this.#users.delete(key);
       } else if (user.sessions.size > 0) {
         if (now - user.checkedAt >= CHECK_MS) due.push(user);
+      } else if (user.connections.lends) {
+        // A session that has logged in with another password meanwhile has left state in it.
+        user.unusedSince = now;
       } else if (now - user.unusedSince > UNUSED_MS) {
         user.connections.close("nobody uses it");
         this.#users.delete(key);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseCommandReply } from "../../proxy/routing/command-table.ts";
 import { MockCluster } from "../support/mock-cluster.ts";
@@ -56,6 +56,24 @@ test("a command that leaves state behind waits for a server that is down, or loa
     loaded = true;
     assert.deepEqual(await client.replies(2), ["+OK\r\n", "$10\r\nvalue of a\r\n"]);
   } finally {
+    cluster.close();
+  }
+});
+
+test("a client that logs in again with another password keeps the connection that it has for itself, however long", async () => {
+  const cluster = await MockCluster.start(1);
+  try {
+    const { client } = await cluster.open(cluster.database({ mode: "standalone" }));
+    assert.equal(await client.ask("MULTI"), "+OK\r\n");
+    assert.equal(await client.ask("AUTH", "alice", "the new one"), "+OK\r\n");
+    const ahead = performance.now.bind(performance);
+    mock.method(performance, "now", () => ahead() + 61_000);
+    // The proxy looks for connections that nobody uses once a second.
+    await pause(2_500);
+    assert.equal(await client.ask("EXEC"), "+OK\r\n");
+    assert.deepEqual(cluster.nodes[0]!.got("EXEC").length, 1);
+  } finally {
+    mock.restoreAll();
     cluster.close();
   }
 });
