@@ -124,6 +124,19 @@ for (const kind of ["", "P", "S"]) {
   });
 }
 
+test("of a standalone server only what is no plain question and answer is refused, and the client is served on", async () => {
+  const client = await openStandalone();
+  try {
+    for (const command of ["CLIENT REPLY OFF", "client tracking on", "HELLO 2", "MONITOR", "PSYNC ? -1", "REPLCONF capa eof", "SYNC"]) {
+      assert.equal(await client.ask(...command.split(" ")), "-ERR Teleport: command not supported\r\n", command);
+    }
+    assert.match(await client.ask("CLIENT", "ID"), /^:\d+\r\n$/);
+    assert.match(await client.ask("ROLE"), /^\*3\r\n\$6\r\nmaster\r\n/);
+  } finally {
+    client.close();
+  }
+});
+
 test("where a standalone server ends a connection, so ends the one of the client that had it for itself, before it asks for anything more", async () => {
   const [client, other] = await Promise.all([openStandalone(), openStandalone()]);
   try {
