@@ -31,8 +31,11 @@ export class AuditChunk {
   /** Events in it, without lines that only say that events were lost. */
   events = 0;
 
+  readonly #view: DataView;
+
   constructor(bytes = CHUNK_BYTES) {
     this.bytes = Buffer.allocUnsafeSlow(bytes);
+    this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, bytes);
   }
 
   get room(): number {
@@ -55,11 +58,16 @@ export class AuditChunk {
     this.used += bytes.length;
   }
 
-  /** What is in another one, of which that is little: some dozens of bytes are copied sooner than the engine is asked to. */
-  appendShort({ bytes: source, used: length }: AuditChunk): void {
-    const { bytes, used } = this;
-    for (let i = 0; i < length; i++) bytes[used + i] = source[i]!;
-    this.used = used + length;
+  /**
+   * What is in another one, of which that is little: some dozens of bytes are copied sooner than the engine is asked to, four at a
+   * time. Both need room for three bytes more.
+   */
+  appendShort(source: AuditChunk): void {
+    const { used } = this;
+    const to = this.#view;
+    const from = source.#view;
+    for (let i = 0; i < source.used; i += 4) to.setInt32(used + i, from.getInt32(i));
+    this.used = used + source.used;
   }
 
   /** ASCII that needs no escape. */

@@ -109,12 +109,13 @@ export class AuditLog {
   /** Looked at before the map, as a client's commands are booked one after the other. */
   #lastId = 0;
   #lastSession: SessionText | undefined;
-  /** The end of a line of a command that was answered after so many microseconds, as all of a pipeline mostly were. */
+  /** The end of a line of a command that was answered after so many microseconds; behind `ALL_KEYS_OK`, which stays, for the last one. */
   readonly #okEnd = new AuditChunk(OK_END_BYTES);
   #okEndMicros = -1;
 
   private constructor(file: string, sink: AuditSink, options: AuditOptions) {
     this.#file = file;
+    this.#okEnd.appendAscii(ALL_KEYS_OK);
     this.#maxBufferedBytes = options.maxBufferedBytes ?? 16_777_216;
     this.#onFailure = options.onFailure ?? "stop";
     this.#onChange = options.onChange ?? ((): void => undefined);
@@ -358,8 +359,7 @@ export class AuditLog {
     const end = this.#okEnd;
     if (micros !== this.#okEndMicros) {
       this.#okEndMicros = micros;
-      end.clear();
-      end.appendAscii(ALL_KEYS_OK);
+      end.used = ALL_KEYS_OK.length;
       end.appendWholeNumber(micros);
       end.appendAscii(LINE_END);
     }

@@ -45,6 +45,8 @@ export class Exchange {
   refused = false;
   /** When it was made, in milliseconds of the monotonic clock. */
   readonly startedAt: number;
+  /** When the last of its replies came from a node; 0 where it has not, or the proxy has put it in. */
+  answeredAt = 0;
 
   /** The next in its connection's order, and the next in its client's. */
   nextOnConnection: Exchange | undefined = undefined;

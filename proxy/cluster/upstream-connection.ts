@@ -257,6 +257,7 @@ export class UpstreamConnection {
       exchange.answered += complete;
       if (complete === missing) {
         this.#shift(exchange);
+        exchange.answeredAt = this.lastProgressAt;
         this.#options.latency?.observe(this.lastProgressAt - exchange.startedAt, exchange.count);
       }
       if (pos > from) exchange.target.deliver(exchange, bytes, from, pos, complete);

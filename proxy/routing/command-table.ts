@@ -42,6 +42,8 @@ export interface CommandEntry {
   readonly subcommands: ReadonlyMap<string, CommandEntry>;
 }
 
+/** Bytes of a name that is remembered. */
+const MOST_SPELLING_BYTES = 32;
 const NO_SUBCOMMANDS: ReadonlyMap<string, CommandEntry> = new Map();
 
 /** Key positions that servers before Redis 7.0 do not report: they only say `movablekeys`. */
@@ -68,6 +70,10 @@ export class CommandTable {
   #slots: (CommandEntry | undefined)[] = [];
   /** Bytes of the longest name. */
   #longest = 0;
+  /** Found last, and the bytes it was spelled with: clients repeat themselves. */
+  #last: CommandEntry | undefined;
+  readonly #spelling = new Uint8Array(MOST_SPELLING_BYTES);
+  #spellingBytes = 0;
 
   constructor(entries: Iterable<CommandEntry> = []) {
     for (const entry of entries) this.#entries.set(entry.name, entry);
@@ -92,19 +98,39 @@ export class CommandTable {
 
   /** The command whose name is `buffer[start, end)`, ASCII letters without case. */
   find(buffer: Buffer, start: number, end: number): CommandEntry | undefined {
+    if (this.#isLast(buffer, start, end)) return this.#last;
     if (end - start > this.#longest) return undefined;
     const mask = this.#slots.length - 1;
     let hash = end - start;
     for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + toLower(buffer[i]!)) | 0;
     for (let at = hash & mask; ; at = (at + 1) & mask) {
       const entry = this.#slots[at];
-      if (entry === undefined || spells(buffer, start, end, entry.name)) return entry;
+      if (entry === undefined) return undefined;
+      if (!spells(buffer, start, end, entry.name)) continue;
+      this.#remember(entry, buffer, start, end);
+      return entry;
     }
+  }
+
+  #isLast(buffer: Buffer, start: number, end: number): boolean {
+    const length = this.#spellingBytes;
+    if (end - start !== length || length === 0) return false;
+    const spelling = this.#spelling;
+    for (let i = 0; i < length; i++) if (buffer[start + i] !== spelling[i]) return false;
+    return true;
+  }
+
+  #remember(entry: CommandEntry, buffer: Buffer, start: number, end: number): void {
+    this.#last = entry;
+    this.#spellingBytes = end - start > MOST_SPELLING_BYTES ? 0 : end - start;
+    for (let i = 0; i < this.#spellingBytes; i++) this.#spelling[i] = buffer[start + i]!;
   }
 
   #rebuild(): void {
     let size = 64;
     while (size < 2 * this.#entries.size) size *= 2;
+    this.#last = undefined;
+    this.#spellingBytes = 0;
     this.#slots = new Array<CommandEntry | undefined>(size).fill(undefined);
     for (const entry of this.#entries.values()) {
       this.#longest = Math.max(this.#longest, entry.name.length);

@@ -80,7 +80,7 @@ function book(options: ObserverOptions, exchange: Exchange): void {
   if (exchange.end === exchange.start) return;
   const { stats, database, id, totals, slowCommandMs } = options;
   const audit = options.commands === "all" ? options.audit : undefined;
-  const now = performance.now();
+  const now = exchange.answeredAt > 0 ? exchange.answeredAt : performance.now();
   const ms = now - exchange.startedAt;
   if (exchange.failures !== undefined) {
     for (const { word } of exchange.failures) {
