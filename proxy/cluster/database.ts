@@ -1,10 +1,12 @@
 import type { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { encodeError } from "../resp/encoder.ts";
 import type { ReplyValue } from "../resp/reply-decoder.ts";
 import { CommandTable, parseCommandReply } from "../routing/command-table.ts";
 import type { Profile } from "../routing/profile.ts";
 import type { Address, Topology } from "../routing/topology.ts";
 import { addressKey } from "../routing/topology.ts";
+import { retryDelay } from "./delivery.ts";
 import type { DeliveryContext } from "./delivery.ts";
 import { LatencyHistogram } from "./latency-histogram.ts";
 import { LiveTopology } from "./live-topology.ts";
@@ -181,11 +183,19 @@ export class Database {
 
   /**
    * Has Redis check a login (`auth` are AUTH's arguments as the client gave them), and opens the door to the user's connections.
+   * Where its servers are being restarted, it waits for one as long as any request does.
    *
    * @param revoked called at most once, after a login that was successful: Redis does not let the user in any more
+   * @param wanted whether somebody waits for it still
    */
-  async login(credentials: Credentials, revoked: () => void): Promise<Login> {
-    const answer = await this.#checkLogin(credentials.auth);
+  async login(credentials: Credentials, revoked: () => void, wanted: () => boolean): Promise<Login> {
+    const deadline = performance.now() + this.#options.retryBudgetMs;
+    let answer = await this.#checkLogin(credentials.auth);
+    for (let delays = 0; answer.verdict === "unsettled" && answer.starting && performance.now() < deadline; delays++) {
+      await delay(retryDelay(delays));
+      if (this.#closed || !wanted()) break;
+      answer = await this.#checkLogin(credentials.auth);
+    }
     if (answer.verdict !== "accepted") {
       this.counters.loginFailures++;
       if (answer.verdict === "refused") return { error: answer.reply };

@@ -15,8 +15,11 @@ export type LoginAnswer =
   | { readonly verdict: "accepted" }
   /** The error line is Redis's own. */
   | { readonly verdict: "refused"; readonly reply: Buffer }
-  /** Nobody could say; why, for each node that was asked. */
-  | { readonly verdict: "unsettled"; readonly reasons: readonly string[] };
+  /** Nobody could say; why, for each node that was asked, and whether one of them may be about to start. */
+  | { readonly verdict: "unsettled"; readonly reasons: readonly string[]; readonly starting: boolean };
+
+/** What a machine says on which no server listens, or one that goes this moment: as while it is restarted. */
+const NOT_LISTENING = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE"]);
 
 /** Has Redis check logins, over a connection that does nothing else: no session's commands ever run in its changing name. */
 export class LoginCheck {
@@ -48,6 +51,7 @@ export class LoginCheck {
    */
   async ask(auth: readonly Buffer[], candidates: readonly Address[]): Promise<LoginAnswer> {
     const reasons: string[] = [];
+    let starting = false;
     const left = [...candidates];
     while (left.length > 0) {
       const kept = this.#connection;
@@ -67,12 +71,13 @@ export class LoginCheck {
         const stale = stood && connection.closed;
         connection.close();
         if (stale) continue;
+        starting ||= isNotListening(error);
         this.#lastChoices.set(key, performance.now() + LAST_CHOICE_MS);
         const index = left.findIndex((address) => addressKey(address) === key);
         if (index >= 0) left.splice(index, 1);
       }
     }
-    return { verdict: "unsettled", reasons };
+    return { verdict: "unsettled", reasons, starting };
   }
 
   /** The first that has not failed lately; where all have, the first. */
@@ -93,4 +98,9 @@ export class LoginCheck {
     this.#connection = connection;
     return connection;
   }
+}
+
+function isNotListening(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && "code" in cause && NOT_LISTENING.has(String(cause.code));
 }

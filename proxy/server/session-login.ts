@@ -71,7 +71,7 @@ export class SessionLogin {
       return;
     }
     this.pending = true;
-    void this.#database.login(step, this.#onRevoked).then((login) => {
+    void this.#database.login(step, this.#onRevoked, () => !this.#ended).then((login) => {
       this.pending = false;
       const lease = "connections" in login ? login : undefined;
       if (this.#ended) {

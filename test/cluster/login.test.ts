@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { MockCluster } from "../support/mock-cluster.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -49,6 +50,28 @@ test("where no node settles a login, the client is told what each of them said",
   const { client } = await cluster.connect(database);
   assert.match(await client.ask("AUTH", "alice", "secret"), /^-ERR Teleport: no node of database mock can be reached: .*LOADING.*max number of clients/);
   assert.equal(await client.ask("PING"), "-NOAUTH Authentication required.\r\n");
+});
+
+test("a login waits for a server that is being restarted, as commands do: clients connect anew at once where one has ended", async () => {
+  const database = await preparedDatabase();
+  for (const node of cluster.nodes) node.stop();
+  const { client } = await cluster.connect(database);
+  client.send("AUTH", "alice", "secret");
+  await pause(500);
+  assert.equal(client.waiting, 0);
+  await cluster.nodes[1]!.restart();
+  assert.equal(await client.reply(), "+OK\r\n");
+});
+
+test("a login waits for no longer than a command would", async () => {
+  const database = cluster.database({ retryBudgetMs: 500 });
+  await waitFor("the database is ready", 5_000, () => database.ready);
+  for (const node of cluster.nodes) node.stop();
+  const { client } = await cluster.connect(database);
+  const began = performance.now();
+  assert.match(await client.ask("AUTH", "alice", "secret"), /^-ERR Teleport: no node of database mock can be reached: .*ECONNREFUSED/);
+  const took = performance.now() - began;
+  assert.ok(took >= 450 && took < 2_000, `${took} ms`);
 });
 
 test("a node that hangs holds up the first login once, and the next ones not at all", async () => {
