@@ -208,7 +208,7 @@ export class Session implements ReplyTarget {
       return;
     }
     if (this.#performer.own?.closed === true) {
-      this.#failOwn(exchange, reason);
+      this.#failOwn(exchange, sent, reason);
       return;
     }
     let cut: Exchange | undefined = exchange;
@@ -426,8 +426,9 @@ export class Session implements ReplyTarget {
   }
 
   /** With its own connection the session has lost what it left there (a transaction, a selected database): it cannot go on. */
-  #failOwn(exchange: Exchange, reason: UpstreamError): void {
-    const error = encodeError(`${this.#database.profile.errorPrefix}connection to the server lost (${reason.message})`);
+  #failOwn(exchange: Exchange, sent: boolean, reason: UpstreamError): void {
+    const outcome = sent ? " before it answered, the command may have been executed" : "; the command was not executed";
+    const error = encodeError(`${this.#database.profile.errorPrefix}connection to the server lost${outcome} (${reason.message})`);
     exchange.count = exchange.answered + 1;
     this.#fill(exchange, error);
     exchange.answered = exchange.count;

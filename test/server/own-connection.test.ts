@@ -77,3 +77,21 @@ test("a client that logs in again with another password keeps the connection tha
     cluster.close();
   }
 });
+
+test("where the connection that a client has for itself is lost before it answered, the client is told what that means, and its own ends", async () => {
+  const cluster = await MockCluster.start(1);
+  try {
+    const { client } = await cluster.open(cluster.database({ mode: "standalone" }));
+    assert.equal(await client.ask("SELECT", "1"), "+OK\r\n");
+    cluster.on(0, ([name], connection) => {
+      if (name !== "INCR") return null;
+      connection.destroy();
+      return undefined;
+    });
+    assert.match(await client.ask("INCR", "a"), /^-ERR Teleport: connection to the server lost before it answered, the command may have been executed \(127/);
+    await client.closed();
+    assert.deepEqual(cluster.nodes[0]!.got("INCR"), ["INCR a"]);
+  } finally {
+    cluster.close();
+  }
+});
