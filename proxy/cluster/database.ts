@@ -4,7 +4,7 @@ import { encodeError } from "../resp/encoder.ts";
 import type { ReplyValue } from "../resp/reply-decoder.ts";
 import { CommandTable, parseCommandReply } from "../routing/command-table.ts";
 import type { Profile } from "../routing/profile.ts";
-import type { Address, Topology } from "../routing/topology.ts";
+import type { Address, Shard, Topology } from "../routing/topology.ts";
 import { addressKey } from "../routing/topology.ts";
 import { retryDelay } from "./delivery.ts";
 import type { DeliveryContext } from "./delivery.ts";
@@ -126,6 +126,11 @@ export class Database {
     return this.#live.current;
   }
 
+  /** As of LiveTopology. */
+  get shards(): Shard[] {
+    return this.#live.shards;
+  }
+
   /** Counts the changes of the topology. */
   get epoch(): number {
     return this.#live.epoch;
@@ -222,7 +227,7 @@ export class Database {
       knows: (address) => this.#live.knows(address),
       unsettled: (to) => {
         this.unsettledUntil = performance.now() + UNSETTLED_MS;
-        if (to !== undefined) this.#live.redirectedTo(to);
+        if (to !== undefined) this.#live.redirectedTo(to.slot, to);
       },
       moved: (slot, owner) => {
         this.#live.moved(slot, owner);

@@ -31,8 +31,8 @@ export interface DeliveryContext {
   readonly knows: (address: Address) => boolean;
   /** One server answers everything: what looks like a redirection is its own answer. */
   readonly standalone: boolean;
-  /** A redirection showed that slots may be on the move; `to` is where it leads, if anywhere. */
-  readonly unsettled: (to: Address | undefined) => void;
+  /** A redirection showed that slots may be on the move; `to` is who has a key of the one that is, by ASK. */
+  readonly unsettled: (to: (Address & { readonly slot: number }) | undefined) => void;
   /** A MOVED redirection was seen. */
   readonly moved: (slot: number, owner: Address) => void;
   /** Something failed that a newer topology may explain. */
@@ -251,7 +251,7 @@ export class Delivery implements ReplyTarget {
 
   #redirect(redirection: Redirection, error: Buffer): void {
     this.#lastError = error;
-    if (this.#showsMovingSlots(redirection)) this.#context.unsettled(redirection.kind === "later" ? undefined : redirection);
+    if (this.#showsMovingSlots(redirection)) this.#context.unsettled(redirection.kind === "ask" ? redirection : undefined);
     this.#inTurn(() => {
       this.#follow(redirection, error);
     });

@@ -1,14 +1,19 @@
 import type { DatabaseOptions } from "./database.ts";
 import { SLOTS } from "../routing/slot.ts";
-import type { Address, Topology } from "../routing/topology.ts";
-import { addressKey, answersIn, moveSlot, ownerOf, sameTopology, standaloneTopology } from "../routing/topology.ts";
+import type { Address, Shard, Topology } from "../routing/topology.ts";
+import { addressKey, answersIn, moveSlot, movesBetween, ownerOf, sameTopology, shardsOf, standaloneTopology } from "../routing/topology.ts";
 import { survey } from "./topology-source.ts";
 import type { UserConnections } from "./user-connections.ts";
 
 /** A survey starts at the earliest so long after the last one started, whatever the evidence. */
 const REFRESH_PAUSE_MS = 100;
-/** A topology that is no older counts as what is, for commands that are sent to every master. */
-const FRESH_MS = 1_000;
+/**
+ * A topology that is no older counts as what is, for commands that are sent to every master: they cost each node more than the
+ * question who the masters are. Of keys that have gone to a new one meanwhile they would not know.
+ */
+const FRESH_MS = 100;
+/** Who has been given a slot may be given more for so long: tools move slots one after the other. */
+const RECEIVING_MS = 10_000;
 const NO_TOPOLOGY: Topology = { masters: [], guests: [], owners: new Int16Array(SLOTS).fill(-1) };
 
 /** What following a topology needs. */
@@ -35,6 +40,8 @@ export class LiveTopology {
   /** A redirection has told of one slot, and nobody yet of those that may have moved with it. */
   #patched = false;
   #surveyedAt = -Infinity;
+  /** When each node was last seen to be given slots, or keys. */
+  readonly #receivedAt = new Map<string, number>();
   #closed = false;
 
   constructor(host: TopologyHost) {
@@ -46,6 +53,13 @@ export class LiveTopology {
   /** As it is known now; without masters before the first survey of a cluster. */
   get current(): Topology {
     return this.#topology;
+  }
+
+  /** The shards there are now. */
+  get shards(): Shard[] {
+    const since = performance.now() - RECEIVING_MS;
+    for (const [node, at] of this.#receivedAt) if (at < since) this.#receivedAt.delete(node);
+    return shardsOf(this.#topology, new Set(this.#receivedAt.keys()));
   }
 
   /** All addresses that are known, each once: masters first, then other nodes, then seeds. */
@@ -109,8 +123,10 @@ export class LiveTopology {
     this.refresh();
   }
 
-  /** A redirection led to this node: where it counts as no master, that is to be looked into. */
-  redirectedTo(address: Address): void {
+  /** A slot's owner has sent a client to this node, for a key that may have moved: where it counts as no master, that is to be looked into. */
+  redirectedTo(slot: number, address: Address): void {
+    const owner = ownerOf(this.#topology, slot);
+    this.#moved(owner === undefined ? [] : [addressKey(owner)], [addressKey(address)]);
     if (answersIn(this.#topology, address)) return;
     this.#patched = true;
     this.refresh();
@@ -129,8 +145,17 @@ export class LiveTopology {
     await this.read(asker);
   }
 
+  /** Slots go that way now, whichever way they went before. */
+  #moved(from: readonly string[], to: readonly string[]): void {
+    const now = performance.now();
+    for (const node of from) this.#receivedAt.delete(node);
+    for (const node of to) this.#receivedAt.set(node, now);
+  }
+
   #adopt(topology: Topology): void {
     if (sameTopology(this.#topology, topology)) return;
+    const { from, to } = movesBetween(this.#topology, topology);
+    this.#moved([...from], [...to]);
     this.#topology = topology;
     this.epoch++;
     this.#host.adopted(topology);

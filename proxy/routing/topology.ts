@@ -159,12 +159,18 @@ export function ownerOf(topology: Topology, slot: number): Address | undefined {
 export interface Shard {
   /** Its first slot; 0 for a guest. */
   readonly slot: number;
+  /** Keys come to it from others: asked when those have answered, it has what they have no more. Asked before, it would not have it yet. */
+  readonly late: boolean;
   /** Who has it by a later topology. "nobody": none of its slots has gone to another shard, but they have no owner just now; "gone": other shards have it all. */
   readonly masterBy: (now: Topology) => Address | "nobody" | "gone";
 }
 
-/** The shards that all keys are in, in the order of their slots, guests' last. */
-export function shardsOf(topology: Topology): Shard[] {
+/**
+ * The shards that all keys are in, in the order of their slots, guests' last.
+ *
+ * @param receivers of slots, lately, as `addressKey` writes them
+ */
+export function shardsOf(topology: Topology, receivers: ReadonlySet<string> = new Set()): Shard[] {
   const { masters, guests, owners } = topology;
   const known = new Set([...masters, ...guests].map(addressKey));
   const firstSlots = new Map<number, number>();
@@ -182,9 +188,26 @@ export function shardsOf(topology: Topology): Shard[] {
     return unowned ? "nobody" : "gone";
   };
   return [
-    ...[...firstSlots].map(([index, slot]): Shard => ({ slot, masterBy: (now) => masterBy(index, now) })),
-    ...guests.map((guest): Shard => ({ slot: 0, masterBy: (now) => (answersIn(now, guest) ? guest : "gone") })),
+    ...[...firstSlots].map(([index, slot]): Shard => ({ slot, late: receivers.has(addressKey(masters[index]!)), masterBy: (now) => masterBy(index, now) })),
+    ...guests.map((guest): Shard => ({ slot: 0, late: true, masterBy: (now) => (answersIn(now, guest) ? guest : "gone") })),
   ];
+}
+
+/**
+ * Which masters slots were moved from and to, as `addressKey` writes them: from those that have a part of the keys still. Where one has
+ * not, a replica has taken over.
+ */
+export function movesBetween(before: Topology, now: Topology): { from: Set<string>; to: Set<string> } {
+  const [former, present] = [before.masters.map(addressKey), now.masters.map(addressKey)];
+  const there = new Set([...present, ...now.guests.map(addressKey)]);
+  const [from, to] = [new Set<string>(), new Set<string>()];
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const [giver, receiver] = [former[before.owners[slot]!], present[now.owners[slot]!]];
+    if (giver === receiver || giver === undefined || receiver === undefined || !there.has(giver)) continue;
+    from.add(giver);
+    to.add(receiver);
+  }
+  return { from, to };
 }
 
 /** Whether the node at `address` has a part of the keys. */

@@ -313,7 +313,7 @@ export class CommandPerformer {
     const place = this.#host.place(request);
     if (plan.exclusive && plan.merge === "concatenate") {
       const bytes = request.frame.subarray(request.start, request.end);
-      deliveries.stream(place, (out, order) => new Concatenation(context, database.topology, bytes, out, order));
+      deliveries.stream(place, (out, order) => new Concatenation(context, database.shards, bytes, out, order));
       return;
     }
     hold();
@@ -322,7 +322,7 @@ export class CommandPerformer {
         settle(reply);
         release();
       };
-      return fanOut(context, database.topology, request, plan, settleAll, order);
+      return fanOut(context, database.shards, request, plan, settleAll, order);
     });
   }
 

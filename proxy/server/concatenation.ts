@@ -2,8 +2,7 @@ import { Delivery } from "../cluster/delivery.ts";
 import type { DeliveryContext, Order } from "../cluster/delivery.ts";
 import { ASTERISK } from "../resp/bytes.ts";
 import { encodeError } from "../resp/encoder.ts";
-import type { Topology } from "../routing/topology.ts";
-import { shardsOf } from "../routing/topology.ts";
+import type { Shard } from "../routing/topology.ts";
 import type { UnderWay } from "./session-deliveries.ts";
 
 /** Where a reply goes that is passed on as it comes. */
@@ -19,6 +18,8 @@ export interface ReplyStream {
 /** One master's reply. */
 interface Part {
   readonly delivery: Delivery;
+  /** To be asked when it is known of the others what they have. */
+  readonly late: boolean;
   /** Elements of the array; undefined while that is not known, and where it is no array. */
   elements: number | undefined;
   /** What has come and was not passed on. */
@@ -27,9 +28,9 @@ interface Part {
 }
 
 /**
- * One request to every master, and their arrays as one, in the order of the slots they own. Only how many elements each has is
- * awaited; then the arrays pass one after the other, and connections whose array is not at its turn are not read: whatever the
- * arrays' size, no more than some chunks of them are held.
+ * One request to every shard's master, last to those that keys come to, and their arrays as one, in the order of the shards. Only how
+ * many elements each has is awaited; then the arrays pass one after the other, and connections whose array is not at its turn are not
+ * read: whatever the arrays' size, no more than some chunks of them are held.
  */
 export class Concatenation implements UnderWay {
   readonly #out: ReplyStream;
@@ -38,6 +39,7 @@ export class Concatenation implements UnderWay {
   #turn = -1;
   #paused = false;
   #over = false;
+  #lateStarted = false;
 
   /**
    * Sends the request.
@@ -45,9 +47,9 @@ export class Concatenation implements UnderWay {
    * @param request its bytes; a command that only reads
    * @param order where a master must be asked again
    */
-  constructor(context: DeliveryContext, topology: Topology, request: Buffer, out: ReplyStream, order: Order) {
+  constructor(context: DeliveryContext, shards: readonly Shard[], request: Buffer, out: ReplyStream, order: Order) {
     this.#out = out;
-    this.#parts = shardsOf(topology).map((shard, index): Part => {
+    this.#parts = shards.map((shard, index): Part => {
       const settle = (reply: Buffer): void => {
         this.#ended(index, reply);
       };
@@ -58,10 +60,10 @@ export class Concatenation implements UnderWay {
         reset: (reason: string): boolean => this.#reset(index, reason),
       };
       const delivery = new Delivery(context, { request, slot: shard.slot, readonly: true, exclusive: true, shard }, settle, order, performance.now(), sink);
-      return { delivery, elements: undefined, waiting: [], done: false };
+      return { delivery, late: shard.late, elements: undefined, waiting: [], done: false };
     });
     if (this.#parts.length === 0) out.settle(encodeError("CLUSTERDOWN no node owns a hash slot; the command was not executed"));
-    for (const { delivery } of this.#parts) delivery.start();
+    this.#start(!this.#parts.some(({ late }) => !late));
   }
 
   get lentNode(): Delivery["lentNode"] {
@@ -100,6 +102,11 @@ export class Concatenation implements UnderWay {
     this.#begin();
   }
 
+  #start(late: boolean): void {
+    this.#lateStarted = late;
+    for (const part of this.#parts) if (part.late === late) part.delivery.start();
+  }
+
   /** @param reply the proxy's own, in place of one that did not come; else empty */
   #ended(index: number, reply: Buffer): void {
     const part = this.#parts[index]!;
@@ -130,7 +137,10 @@ export class Concatenation implements UnderWay {
 
   /** Once of each master either the number of elements is known, or the whole of another reply. */
   #begin(): void {
-    if (this.#over || !this.#parts.every(({ elements, done }) => done || elements !== undefined)) return;
+    if (this.#over) return;
+    const known = ({ elements, done }: Part): boolean => done || elements !== undefined;
+    if (!this.#lateStarted && this.#parts.every((part) => part.late || known(part))) this.#start(true);
+    if (!this.#parts.every(known)) return;
     const other = this.#parts.find(({ elements }) => elements === undefined);
     if (other !== undefined) {
       this.cancel();

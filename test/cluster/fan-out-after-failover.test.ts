@@ -62,3 +62,33 @@ for (const [command, whole] of [["DBSIZE", ":2\r\n"], ["KEYS *", "*2\r\n$1\r\na\
     assert.equal(await client.ask(...command.split(" ")), whole);
   });
 }
+
+for (const word of ["MOVED", "ASK"] as const) {
+  for (const [command, reply, whole] of [["DBSIZE", ":1\r\n", ":3\r\n"], ["KEYS *", "*1\r\n$1\r\na\r\n", "*3\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n"]] as const) {
+    test(`after ${word} showed that keys come to a master, ${command} asks that one when the others have answered`, async () => {
+      const key = cluster.key(1);
+      const { client } = await cluster.open(cluster.database());
+      cluster.on(1, ([name]) => (name === "GET" ? cluster.redirection(word, key, 2) : null));
+      if (word === "MOVED") {
+        cluster.owners[cluster.slot(key)] = 2;
+        cluster.epoch++;
+      }
+      assert.equal((await client.ask("GET", key))[0], "$");
+      const [name] = command.split(" ");
+      cluster.on(2, ([asked]) => (asked === name ? reply : null));
+      let before = 0;
+      for (const node of [0, 1]) {
+        cluster.on(node, ([asked], connection) => {
+          if (asked !== name) return null;
+          setTimeout(() => {
+            before += cluster.nodes[2]!.got(name!).length;
+            connection.write(reply);
+          }, 30 * (node + 1));
+          return undefined;
+        });
+      }
+      assert.equal(await client.ask(...command.split(" ")), whole);
+      assert.deepEqual([before, cluster.nodes[2]!.got(name!).length], [0, 1]);
+    });
+  }
+}

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Topology } from "../../proxy/routing/topology.ts";
-import { mergeViews, moveSlot, parseClusterNodes, sameTopology, shardsOf } from "../../proxy/routing/topology.ts";
+import { mergeViews, moveSlot, movesBetween, parseClusterNodes, sameTopology, shardsOf } from "../../proxy/routing/topology.ts";
 
 /** What a node says: `5 master,fail 3 0-99 [7->-6]` is the node at port 5 with configuration epoch 3; `*` marks who says it. */
 function view(...lines: string[]): ReturnType<typeof parseClusterNodes> {
@@ -57,4 +57,19 @@ test("a shard whose slots have all gone to other masters is gone; one whose slot
   assert.deepEqual(askedBy(then, then), [1, 2, 4]);
   assert.deepEqual(askedBy(then, mergeViews([view("2 *master 2 0-16383")])), ["gone", 2, "gone"]);
   assert.deepEqual(askedBy(then, mergeViews([view("2 *master 2 0-49 100-16383", "4 master 4 50-98")])), ["nobody", 2, 4]);
+});
+
+test("a master that slots have moved to is told from a replica that has taken over", () => {
+  const before = mergeViews([view("1 *master 1 0-99", "2 master 2 100-16383", "3 slave 1")]);
+  const moves = (...lines: string[]): string[] => {
+    const { from, to } = movesBetween(before, mergeViews([view(...lines)]));
+    return [[...from].join(), [...to].join()];
+  };
+  assert.deepEqual(moves("1 *master 1 10-99", "2 master 2 0-9 100-16383"), ["127.0.0.1:1", "127.0.0.1:2"]);
+  assert.deepEqual(moves("1 *slave 3", "2 master 2 100-16383", "3 master 3 0-99"), ["", ""]);
+  assert.deepEqual(moves("1 *slave 3", "2 master 2 0-9 100-16383", "3 master 3 10-99"), ["", ""]);
+  const late = (receivers: string[]): boolean[] => shardsOf(before, new Set(receivers)).map((shard) => shard.late);
+  assert.deepEqual(late(["127.0.0.1:2", "127.0.0.1:9"]), [false, true]);
+  const open = mergeViews([view("1 *master 1 0-16383 [7->-id2]", "2 master 0")]);
+  assert.deepEqual(shardsOf(open).map((shard) => shard.late), [false, true]);
 });
