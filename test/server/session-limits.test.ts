@@ -32,7 +32,7 @@ test("a client is not idle while its login is being checked", async () => {
   const { client } = await cluster.connect(cluster.database(), { limits: { idleTimeoutMs } });
   cluster.on(0, ([name, user], connection) => {
     if (name !== "AUTH" || user !== "alice") return null;
-    setTimeout(() => connection.write("+OK\r\n"), 3 * idleTimeoutMs);
+    setTimeout(() => connection.write("+OK\r\n"), 2 * idleTimeoutMs);
     return undefined;
   });
   assert.equal(await client.ask("AUTH", "alice", "secret"), "+OK\r\n");
