@@ -8,7 +8,7 @@ import type { Host } from "./host.ts";
 import { InvalidValueError } from "./invalid-value-error.ts";
 import { protectComponent } from "./protection.ts";
 import { ClusterDeclaration, ClusterFormation, Password } from "./provider/resources.ts";
-import { checkRedisParameters } from "./redis-conf.ts";
+import { checkRedisParameters, isSwitchedOn } from "./redis-conf.ts";
 import { defaultRedisServer, isPlain, RedisNode } from "./redis-node.ts";
 import type { RedisNodeArgs, RedisNodeSettings } from "./redis-node.ts";
 import { examineRedisServer } from "./redis-server.ts";
@@ -90,7 +90,7 @@ export class RedisCluster extends pulumi.ComponentResource {
     this.#used = new Map([...passwords].map(([user, { used }]) => [user, pulumi.secret(used)]));
     this.passwords = pulumi.secret(Object.fromEntries(this.#used));
     const valid = pulumi.secret(Object.fromEntries([...passwords].map(([user, each]) => [user, each.valid])));
-    const usersAcl = this.#renderUsers(users, valid, examineRedisServer(args.redisServer ?? defaultRedisServer, args.parameters, { parent: this }));
+    const usersAcl = this.#renderUsers(users, valid, examineRedisServer(args.redisServer ?? defaultRedisServer, args.parameters, { parent: this }), args.parameters);
     const bundle = new TrustBundle(`${name}-bundle`, args, { parent: this });
     const declaration = new ClusterDeclaration(`${name}-declaration`, { nodes: [...nodes], replicasPerMaster, directory: args.directory }, { parent: this });
     const parentDirectory = args.host.directory(`${name}-directory`, { path: args.directory }, { parent: this, dependsOn: declaration });
@@ -131,11 +131,11 @@ export class RedisCluster extends pulumi.ComponentResource {
     return new Map(made);
   }
 
-  #renderUsers(users: readonly DeclaredUser[], valid: pulumi.Output<Readonly<Record<string, readonly string[]>>>, version: pulumi.Output<readonly [number, number]>): pulumi.Output<string> {
-    const text = pulumi.all([valid, version]).apply(([passwords, redisVersion]) => {
+  #renderUsers(users: readonly DeclaredUser[], valid: pulumi.Output<Readonly<Record<string, readonly string[]>>>, version: pulumi.Output<readonly [number, number]>, parameters: RedisClusterArgs["parameters"]): pulumi.Output<string> {
+    const text = pulumi.all([valid, version, parameters]).apply(([passwords, redisVersion, declaredParameters]) => {
       const declared = users.map((user) => ({ name: user.name, passwords: passwords[user.name]!, rules: user.rules ?? fullAccessRules }));
       const system = systemUsers.map((user) => ({ name: user, passwords: passwords[user]!, rules: systemUserRules[user].map(({ rule }) => rule) }));
-      return renderUsersAcl([...declared, ...system], redisVersion);
+      return renderUsersAcl([...declared, ...system], { redisVersion, appendOnly: isSwitchedOn(declaredParameters?.["appendonly"]) });
     });
     // It holds hashes of random passwords only; shown, a changed rule can be read in the preview.
     return pulumi.unsecret(text);

@@ -150,6 +150,11 @@ function checkParameterName(group: string, name: string): void {
   if (ownNames.has(name)) throw new InvalidValueError(property, "cannot be set: this toolkit decides its value");
 }
 
+/** Whether a parameter is declared as `yes`, in any of the ways in which it can be. */
+export function isSwitchedOn(value: RedisParameter | undefined): boolean {
+  return value === true || (value !== undefined && String(value).toLowerCase() === "yes");
+}
+
 function parameterArguments(group: string, name: string, value: RedisParameter): string[] {
   const property = `${group}.${name}`;
   if (typeof value === "boolean") return [value ? "yes" : "no"];

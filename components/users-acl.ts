@@ -82,20 +82,29 @@ export function hashAclPassword(password: string): string {
   return createHash("sha256").update(password).digest("hex");
 }
 
+/** What the server is like that will read a `users.acl`. */
+export interface AclReader {
+  /** `[major, minor]`; older than 6.2 has no channel rules. Default: current. */
+  readonly redisVersion?: readonly [number, number];
+  /** Whether it keeps an append-only file. Default: no. */
+  readonly appendOnly?: boolean;
+}
+
 /**
- * The text of `users.acl`: the given users in the given order, then the user `default`, switched off.
- * @param redisVersion of the server that will read it, `[major, minor]`; older than 6.2 has no channel rules. Default: current.
+ * The text of `users.acl`: the given users in the given order, then the user `default`, switched off. Where there is an append-only
+ * file, that user keeps all rights, which nobody can use: as it is read, Redis checks transactions, and the writes of scripts, by
+ * the rights of `default`, and leaves out what that may not (redis 7.0 `multi.c`, `execCommand`; `aof.c`, `createAOFClient`).
  * @throws {InvalidValueError} a name twice, a name or rule that cannot stand in the file, a user without password
  */
-export function renderUsersAcl(users: readonly AclUser[], redisVersion: readonly [number, number] = [7, 0]): string {
+export function renderUsersAcl(users: readonly AclUser[], { redisVersion = [7, 0], appendOnly = false }: AclReader = {}): string {
   const seen = new Set<string>();
+  const known = (rules: readonly string[]): string[] => rules.filter((rule) => !isChannelRule(rule) || knowsChannelRules(redisVersion));
   const lines = users.map((user) => {
     checkUser(user, seen);
     const hashes = user.passwords.map((password) => `#${hashAclPassword(password)}`);
-    const rules = user.rules.filter((rule) => !isChannelRule(rule) || knowsChannelRules(redisVersion));
-    return ["user", user.name, "on", ...hashes, ...rules].join(" ");
+    return ["user", user.name, "on", ...hashes, ...known(user.rules)].join(" ");
   });
-  return [...lines, "user default off", ""].join("\n");
+  return [...lines, ["user default off", ...(appendOnly ? known(fullAccessRules) : [])].join(" "), ""].join("\n");
 }
 
 /** A Redis user as a person declares it: its password is generated. */

@@ -15,17 +15,22 @@ test("users.acl with the system users is the golden one", () => {
 
 test("users.acl of a server before 6.2, with two passwords and rules of a declared user, is the golden one", () => {
   const orders: AclUser = { name: "orders-app", passwords: ["old-password", "new-password"], rules: ["~orders:*", "&orders:*", "+@all", "-@dangerous"] };
-  assertGolden("users-6.0.acl", renderUsersAcl([alice, orders], [6, 0]));
+  assertGolden("users-6.0.acl", renderUsersAcl([alice, orders], { redisVersion: [6, 0] }));
 });
 
 test("before Redis 6.2 no channel rule is written", () => {
-  assert.equal(renderUsersAcl([alice], [6, 0]).split("\n")[0], `user alice on #${hashAclPassword("alice-password")} allcommands allkeys`);
-  assert.match(renderUsersAcl([alice], [6, 2]), /allkeys allchannels\n/);
+  assert.equal(renderUsersAcl([alice], { redisVersion: [6, 0] }).split("\n")[0], `user alice on #${hashAclPassword("alice-password")} allcommands allkeys`);
+  assert.match(renderUsersAcl([alice], { redisVersion: [6, 2] }), /allkeys allchannels\n/);
 });
 
 test("the user default is switched off, whoever else is declared", () => {
   assert.equal(renderUsersAcl([]), "user default off\n");
   assert.throws(() => renderUsersAcl([{ ...alice, name: "default" }]), InvalidValueError);
+});
+
+test("where there is an append-only file, the user default keeps rights that nobody can use", () => {
+  assert.equal(renderUsersAcl([], { appendOnly: true }), "user default off allcommands allkeys allchannels\n");
+  assert.equal(renderUsersAcl([], { appendOnly: true, redisVersion: [6, 0] }), "user default off allcommands allkeys\n");
 });
 
 test("two passwords of a user both stand in the file", () => {
