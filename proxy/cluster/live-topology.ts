@@ -33,6 +33,8 @@ export class LiveTopology {
 
   readonly #host: TopologyHost;
   #topology: Topology;
+  /** The last one that the log tells of. */
+  #told: Topology;
   #nodes: readonly Address[];
   #names: ReadonlySet<string> = new Set();
   #refreshing: Promise<void> | undefined;
@@ -48,6 +50,7 @@ export class LiveTopology {
     this.#host = host;
     this.#nodes = host.seeds;
     this.#topology = host.mode === "standalone" ? standaloneTopology(host.seeds[0]!) : NO_TOPOLOGY;
+    this.#told = this.#topology;
   }
 
   /** As it is known now; without masters before the first survey of a cluster. */
@@ -110,6 +113,7 @@ export class LiveTopology {
     this.#patched = false;
     this.#surveyedAt = performance.now();
     this.#adopt(found.topology);
+    this.#tell();
   }
 
   /** A MOVED redirection was seen. */
@@ -159,7 +163,13 @@ export class LiveTopology {
     this.#topology = topology;
     this.epoch++;
     this.#host.adopted(topology);
-    this.#host.log("info", "topology changed", { database: this.#host.name, epoch: this.epoch, masters: topology.masters.map(addressKey) });
+  }
+
+  /** Once for all that redirections have told, slot by slot, since the last survey. */
+  #tell(): void {
+    if (sameTopology(this.#told, this.#topology)) return;
+    this.#told = this.#topology;
+    this.#host.log("info", "topology changed", { database: this.#host.name, epoch: this.epoch, masters: this.#topology.masters.map(addressKey) });
   }
 }
 

@@ -48,3 +48,34 @@ test("a node that hangs keeps nobody waiting", async () => {
   database.refresh();
   await within("the survey", 1_000, waitFor("the others' word is taken", 5_000, () => database.topology.masters.length === 4));
 });
+
+test("slots that redirections tell of one by one are one line in the log, not one each", async () => {
+  const lines: string[] = [];
+  const database = cluster.database({ log: (_level, message) => lines.push(message) });
+  const { client } = await cluster.open(database);
+  const told = (): number => lines.filter((line) => line === "topology changed").length;
+  assert.equal(told(), 1);
+  const keys = Array.from({ length: 20 }, (_, i) => cluster.key(0, `k${i}-`));
+  const late: (() => void)[] = [];
+  let answering = false;
+  for (const index of [0, 1, 2, 3, 4]) {
+    cluster.on(index, ([name, key], connection) => {
+      if (name === "CLUSTER" && !answering) {
+        late.push(() => connection.write(cluster.clusterNodes()));
+        return undefined;
+      }
+      return name === "GET" && index === 0 ? cluster.redirection("MOVED", key!, 1) : null;
+    });
+  }
+  for (const key of keys) cluster.owners[cluster.slot(key)] = 1;
+  cluster.epoch++;
+  for (const key of keys) assert.equal((await client.ask("GET", key))[0], "$");
+  assert.equal(told(), 1);
+  answering = true;
+  for (const answer of late) answer();
+  await waitFor("it is told", 10_000, () => {
+    database.refresh();
+    return told() > 1;
+  });
+  assert.equal(told(), 2);
+});
