@@ -12,6 +12,8 @@ export type StandalonePlan =
 
 /** Commands whose effect stays with the connection: transactions, the selected database, and the connection's own settings. */
 const STATEFUL = new Set(["multi", "watch", "select", "client", "readonly", "readwrite", "script|debug"]);
+/** Says of a connection which library uses it, and nothing else: most libraries begin with it, and would each have one of their own. */
+const SAID_OF_ANY = "client|setinfo";
 
 /**
  * Commands that may keep their connection waiting (the flag `blocking` of the COMMAND reply, Redis 6.0 to 8), and those that
@@ -46,7 +48,7 @@ export function planStandalone(request: Request, profile: Profile, own: boolean)
   if (["unsubscribe", "punsubscribe", "sunsubscribe"].includes(name)) {
     return { kind: "answer", reply: notSubscribed(request, name), refused: false };
   }
-  if (!own && (STATEFUL.has(name) || STATEFUL.has(sub))) return { kind: "own" };
+  if (!own && sub !== SAID_OF_ANY && (STATEFUL.has(name) || STATEFUL.has(sub))) return { kind: "own" };
   if (!own && FOR_WRITES.has(name)) return { kind: "wait", slot: undefined, forWrites: true };
   if (WAITING.has(name) || WAITING.has(sub)) return { kind: "wait", slot: undefined };
   return { kind: "forward", slot: undefined, readonly: false };

@@ -22,6 +22,7 @@ import { startRedisAccess, startTwoWorkers } from "./peers/redis-access.ts";
 import { plot } from "./plot.ts";
 import { latencyTable, summarize, table } from "./report.ts";
 import type { SummaryRow } from "./report.ts";
+import { measureSession } from "./session-cost.ts";
 
 const HELP = `Usage: npm run bench [-- options]
 
@@ -34,6 +35,7 @@ Options:
   --peers A,B      only these: direct, redis-access, envoy, haproxy (default all), two-workers (redis-access with two)
   --cells TEXT     only cells whose name holds the text, such as "pipeline 16"
   --curves         in place of the cells: what a GET costs along the number of connections, the depth of pipelines, the size of values
+  --session        in place of the cells: what a GET costs of the proxy's own JavaScript, without sockets; steady on a busy machine
   --connections N  also opens so many idle connections to the access proxy: memory for each, handshakes, resumption
   --latency        also the latencies of GETs sent at 60 % of the rate that the access proxy reached at pipeline 1, whatever the replies do
   --json FILE      writes all samples as JSON
@@ -72,10 +74,14 @@ function cells(quick: boolean): Cell[] {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { quick: { type: "boolean" }, rounds: { type: "string" }, peers: { type: "string" }, cells: { type: "string" }, json: { type: "string" }, svg: { type: "string" }, connections: { type: "string" }, curves: { type: "boolean" }, latency: { type: "boolean" }, help: { type: "boolean" } },
+    options: { quick: { type: "boolean" }, rounds: { type: "string" }, peers: { type: "string" }, cells: { type: "string" }, json: { type: "string" }, svg: { type: "string" }, connections: { type: "string" }, curves: { type: "boolean" }, session: { type: "boolean" }, latency: { type: "boolean" }, help: { type: "boolean" } },
   });
   if (values.help === true) {
     process.stdout.write(HELP);
+    return;
+  }
+  if (values.session === true) {
+    await sessionCosts();
     return;
   }
   // Now, as what cannot be made would be told of when all is measured.
@@ -111,6 +117,13 @@ async function main(): Promise<void> {
     await Promise.all(peers.map((peer) => peer.stop()));
     await cluster.stop();
     rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function sessionCosts(): Promise<void> {
+  for (const pipeline of [1, 16, 64]) {
+    const { leastNs, medianNs } = await measureSession(pipeline);
+    process.stdout.write(`GET 64 B, pipeline ${pipeline}: ${Math.round(leastNs)} ns at least, ${Math.round(medianNs)} in the middle\n`);
   }
 }
 

@@ -16,16 +16,22 @@ const noticedWithinMs = 8_500;
 const retryBudgetMs = 1_000;
 const connectTimeoutMs = 2_000;
 
-const isRoot = process.getuid?.() === 0;
-
-let host: HostBehindCable | undefined;
+const { host, obstacle } = makeHost();
 let server: StandaloneServer;
 let proxy: TestProxy;
+
+/** Where this process has no right to network namespaces, what needs none is tested all the same. */
+function makeHost(): { readonly host?: HostBehindCable; readonly obstacle?: string } {
+  try {
+    return { host: HostBehindCable.make() };
+  } catch (error) {
+    return { obstacle: `a host behind a cable cannot be made here: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
 
 before(async () => {
   const authorities = await makeAuthorities();
   const passwords = Object.fromEntries(["alice", "bob", "proxy"].map((name) => [name, randomBytes(32).toString("hex")]));
-  host = isRoot ? HostBehindCable.make() : undefined;
   server = await startStandalone({ authorities, passwords }, host);
   const limits = { retry_budget_ms: retryBudgetMs, connect_timeout_ms: connectTimeoutMs };
   proxy = await TestProxy.start({ authorities, passwords, nodes: [server] }, { mode: "standalone", limits });
@@ -36,7 +42,7 @@ after(async () => {
   host?.remove();
 });
 
-test("a server whose packets are lost is given up within seconds, and served again as soon as it is back", { skip: !isRoot && "only root may pull a cable" }, async () => {
+test("a server whose packets are lost is given up within seconds, and served again as soon as it is back", { skip: obstacle ?? false }, async () => {
   const [writer, reader, waiter] = await Promise.all([RawConnection.open(proxy), RawConnection.open(proxy), RawConnection.open(proxy, "bob")]);
   try {
     assert.equal(await writer.ask("SET", "key", "before"), "+OK\r\n");

@@ -41,3 +41,19 @@ test("an argument that is too long to be a string is planned like any other: the
   assert.deepEqual(planStandalone(request, GUIDE_PROFILE, false), { kind: "forward", slot: undefined, readonly: false });
   assert.equal(planCluster(request, table, GUIDE_PROFILE).kind, "unknown");
 });
+
+for (const [command, kind] of [
+  ["CLIENT SETINFO LIB-NAME redis-py", "forward"],
+  ["client setinfo lib-ver 8.1", "forward"],
+  ["CLIENT SETNAME x", "own"],
+  ["CLIENT ID", "own"],
+  ["CLIENT", "own"],
+  ["SELECT 1", "own"],
+  ["GET client|setinfo", "forward"],
+] as const) {
+  test(`${command} before a standalone server ${kind === "own" ? "takes a connection of the client's own" : "goes by the shared connection"}`, () => {
+    const request = new FrameReader();
+    request.read(encodeCommand(command.split(" ")), 0);
+    assert.equal(planStandalone(request, GUIDE_PROFILE, false).kind, kind);
+  });
+}

@@ -15,7 +15,11 @@ export class HostBehindCable {
     this.command = ["ip", "netns", "exec", name];
   }
 
-  /** Makes the host; for that one must be root. `remove` must be called in the end. One for each process. */
+  /**
+   * Makes the host. `remove` must be called in the end. One for each process.
+   *
+   * @throws Error where this process has no right to: that takes root, in a container with CAP_NET_ADMIN and CAP_SYS_ADMIN
+   */
   static make(): HostBehindCable {
     const name = `ra-${process.pid}`;
     const third = process.pid % 250;
