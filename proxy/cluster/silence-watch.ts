@@ -53,12 +53,7 @@ export class SilenceWatch {
 
   /** Looks at all connections. To be called a few times a second. @returns whether there is a node that may not answer */
   look(): boolean {
-    const silent = new Map<string, UpstreamConnection[]>();
-    for (const connection of this.#host.connections()) {
-      if (!isSilent(connection)) continue;
-      const node = addressKey(connection.address);
-      silent.set(node, [...(silent.get(node) ?? []), connection]);
-    }
+    const silent = Map.groupBy([...this.#host.connections()].filter(isSilent), ({ address }) => addressKey(address));
     for (const node of this.#nodes.keys()) if (!silent.has(node)) this.#nodes.delete(node);
     const masters = this.#host.masters();
     for (const [node, connections] of silent) {
