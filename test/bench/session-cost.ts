@@ -1,17 +1,11 @@
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
 import { AuditLog } from "../../proxy/access/audit.ts";
 import { Database } from "../../proxy/cluster/database.ts";
 import { encodeCommand } from "../../proxy/resp/encoder.ts";
 import { FrameReader } from "../../proxy/resp/frame-reader.ts";
 import { GUIDE_PROFILE } from "../../proxy/routing/profile.ts";
-import { CommandStats } from "../../proxy/server/command-stats.ts";
-import { createLogger } from "../../proxy/server/log.ts";
-import { sessionObserver } from "../../proxy/server/session-audit.ts";
-import type { SessionLimits } from "../../proxy/server/session-options.ts";
-import { Session } from "../../proxy/server/session.ts";
-import { SlowLog } from "../../proxy/server/slow-log.ts";
+import { openSession } from "../support/bare-session.ts";
 import { Random } from "../support/random.ts";
 import { resp } from "../support/resp.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -38,8 +32,6 @@ const answers: Readonly<Record<string, Buffer>> = {
   COMMAND: Buffer.from(resp([["get", 2, ["readonly"], 1, 1, 1]])),
   GET: value,
 };
-const sizes = { maxBulkBytes: 536_870_912, maxArguments: 1_048_576, maxInlineBytes: 65_536 };
-const limits: SessionLimits = { authenticated: sizes, unauthenticated: sizes, maxPipelineDepth: 10_000, maxClientOutputBytes: 67_108_864, clientStallMs: 5_000, idleTimeoutMs: 0 };
 
 /** A socket with no system behind it: what is written to it is handed to a function. */
 class HandedSocket extends EventEmitter {
@@ -57,8 +49,8 @@ class HandedSocket extends EventEmitter {
   }
 
   /** As what the proxy takes it for: of that it calls nothing that is not here. */
-  get socket(): TLSSocket {
-    return this as unknown as TLSSocket;
+  get socket(): Socket {
+    return this as unknown as Socket;
   }
 }
 
@@ -113,7 +105,7 @@ export async function measureSession(pipeline: number): Promise<SessionCost> {
   let received = 0;
   const clients = Array.from({ length: clientCount }, (_, id) => {
     const socket = new HandedSocket((bytes) => (received += bytes.length));
-    openSession(id, socket, database, audit);
+    openSession(id, socket.socket, database, { audit });
     return socket;
   });
   const answered = async (bytes: number): Promise<void> => {
@@ -148,14 +140,6 @@ export async function measureSession(pipeline: number): Promise<SessionCost> {
   await audit.close();
   costs.sort((a, b) => a - b);
   return { pipeline, leastNs: costs[0]!, medianNs: costs[rounds / 2]! };
-}
-
-function openSession(id: number, socket: HandedSocket, database: Database, audit: AuditLog): void {
-  const log = createLogger(() => undefined);
-  const totals = { sessions: 0, refusedConnections: 0, commands: 0, errors: 0, denied: 0, dropped: 0 };
-  const identity = { user: "tester", roles: ["access"], databaseUser: undefined };
-  const observer = sessionObserver({ id, identity, remote: "127.0.0.1:50000", database, audit, commands: "all", totals, stats: new CommandStats(), slowLog: new SlowLog(log), slowCommandMs: 0, log });
-  new Session({ id, socket: socket.socket, database, policy: { databaseUser: undefined, mayBeUser: () => true }, limits, observer, onEnd: () => undefined });
 }
 
 /** What is collected during a turn of the event loop is written at its end. */

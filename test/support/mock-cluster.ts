@@ -4,13 +4,10 @@ import { Database } from "../../proxy/cluster/database.ts";
 import type { DatabaseOptions } from "../../proxy/cluster/database.ts";
 import { GUIDE_PROFILE } from "../../proxy/routing/profile.ts";
 import { slotOf, SLOTS } from "../../proxy/routing/slot.ts";
-import { createLogger } from "../../proxy/server/log.ts";
-import { Session } from "../../proxy/server/session.ts";
-import { CommandStats } from "../../proxy/server/command-stats.ts";
-import { sessionObserver } from "../../proxy/server/session-audit.ts";
-import { SlowLog } from "../../proxy/server/slow-log.ts";
-import type { SessionLimits, SessionObserver, SessionPolicy } from "../../proxy/server/session-options.ts";
+import type { Session } from "../../proxy/server/session.ts";
 import { dialPlain } from "../../proxy/server/upstream-tls.ts";
+import { openSession } from "./bare-session.ts";
+import type { SessionSettings } from "./bare-session.ts";
 import { RawConnection } from "./raw-connection.ts";
 import { MockNode } from "./mock-node.ts";
 import type { Script } from "./mock-node.ts";
@@ -35,23 +32,6 @@ const commands: readonly (readonly [string, number, string, number, number])[] =
   ["subscribe", -2, "pubsub", 0, 0],
   ["unsubscribe", -1, "pubsub", 0, 0],
 ];
-
-const roomy = { maxBulkBytes: 536_870_912, maxArguments: 1_048_576, maxInlineBytes: 65_536 };
-const limits: SessionLimits = {
-  authenticated: roomy,
-  unauthenticated: roomy,
-  maxPipelineDepth: 10_000,
-  maxClientOutputBytes: 67_108_864,
-  clientStallMs: 5_000,
-  idleTimeoutMs: 0,
-};
-
-/** What a test may say of a session; what it does not is as in a proxy without limits of its own. */
-export interface SessionSettings {
-  readonly limits?: Partial<SessionLimits>;
-  readonly policy?: Partial<SessionPolicy>;
-  readonly observer?: Partial<SessionObserver>;
-}
 
 /** A client of a session, and the session. */
 export interface MockClient {
@@ -126,23 +106,9 @@ export class MockCluster {
   /** A client that has not logged in. */
   async connect(database: Database, settings: SessionSettings = {}): Promise<MockClient> {
     const id = ++this.#lastId;
-    const totals = { sessions: 0, refusedConnections: 0, commands: 0, errors: 0, denied: 0, dropped: 0 };
-    const identity = { user: "tester", roles: [], databaseUser: undefined };
-    const log = createLogger(() => undefined);
-    const observer = sessionObserver({ id, identity, remote: "", database, audit: undefined, commands: "none", totals, stats: new CommandStats(), slowLog: new SlowLog(log), slowCommandMs: 0, log });
     const made = Promise.withResolvers<Session>();
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      made.resolve(
-        new Session({
-          id,
-          socket,
-          database,
-          policy: { databaseUser: undefined, mayBeUser: () => true, ...settings.policy },
-          limits: { ...limits, ...settings.limits },
-          observer: { ...observer, ...settings.observer },
-          onEnd: () => undefined,
-        }),
-      );
+      made.resolve(openSession(id, socket, database, settings));
     });
     this.#servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
