@@ -94,7 +94,8 @@ function environmentFor({ environment }: LaunchSpec): Readonly<Record<string, st
 const successorWrapper = ["umask 077", 'cd -- "$1" || exit 126', 'exec >> "$2" 2>&1', "shift 2", recordingWrapper].join("\n");
 
 /**
- * Has a running program start another one in its place. Returns once the record is the successor's; whether that is any good is still to be found out, and the running one goes on until it is.
+ * Has a running program start another one in its place. Returns once the record is the successor's; whether that is any good is
+ * still to be found out, and the running one goes on until it is.
  *
  * @param successorFile where the running program looks for its successor's command
  * @throws {LaunchError} the running program does not start it
